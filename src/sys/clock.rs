@@ -1,0 +1,46 @@
+//! The one clock of a node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where the time of day comes from. Cloning shares the clock.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    System,
+    /// A clock that stands still until somebody moves it. Milliseconds since 1970.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `now_ms` until [`Clock::advance`] moves it.
+    pub fn manual(now_ms: i64) -> Self {
+        Self::Manual(Arc::new(AtomicI64::new(now_ms)))
+    }
+
+    /// Milliseconds since 1970, as RocketMQ stores them.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's clock"
+    )]
+    pub fn now_ms(&self) -> i64 {
+        match self {
+            Self::System => {
+                let since_1970 = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+            }
+            Self::Manual(now) => now.load(Ordering::Acquire),
+        }
+    }
+
+    /// Moves a manual clock by `ms`; the machine's clock cannot be moved and stays.
+    pub fn advance(&self, ms: i64) {
+        if let Self::Manual(now) = self {
+            now.fetch_add(ms, Ordering::AcqRel);
+        }
+    }
+}
