@@ -8,7 +8,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `base` | words everyone shares: ids, offsets, units, watermarks; no I/O |
+//! | [`base`] | words everyone shares: ids, offsets, units, watermarks; no I/O |
 //! | `sys` | the only door to the operating system: clock, disk, threads, directories |
 //! | [`message`] | what a message is, in memory and as stored bytes |
 //! | `filter` | tag expressions, compiled for the broker |
@@ -20,7 +20,7 @@
 //! | [`node`] | composition: configuration, start order, ports, shutdown |
 //! | [`cli`] | one file per command |
 
-pub(crate) mod base;
+pub mod base;
 pub(crate) mod broker;
 pub mod cli;
 pub mod client;

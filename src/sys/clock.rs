@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where the time of day comes from. Cloning shares the clock.
 #[derive(Clone, Debug, Default)]
-pub enum Clock {
+pub(crate) enum Clock {
     /// The machine's clock.
     #[default]
     System,
@@ -16,7 +16,7 @@ pub enum Clock {
 
 impl Clock {
     /// A clock that stands at `now_ms` until [`Clock::advance`] moves it.
-    pub fn manual(now_ms: i64) -> Self {
+    pub(crate) fn manual(now_ms: i64) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(now_ms)))
     }
 
@@ -25,7 +25,7 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "this is the one place that reads the machine's clock"
     )]
-    pub fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         match self {
             Self::System => {
                 let since_1970 = SystemTime::now()
@@ -38,7 +38,7 @@ impl Clock {
     }
 
     /// Moves a manual clock by `ms`; the machine's clock cannot be moved and stays.
-    pub fn advance(&self, ms: i64) {
+    pub(crate) fn advance(&self, ms: i64) {
         if let Self::Manual(now) = self {
             now.fetch_add(ms, Ordering::AcqRel);
         }

@@ -2,8 +2,8 @@
 //!
 //! Everything above reaches time, files and threads through here, so that it can be driven by hand in tests.
 
-pub mod clock;
-pub mod platform;
-pub mod worker;
+pub(crate) mod clock;
+pub(crate) mod platform;
+pub(crate) mod worker;
 
-pub use clock::Clock;
+pub(crate) use clock::Clock;
