@@ -1,1 +1,7 @@
-//! (skeleton)
+//! The storage engine: files and offsets; no sockets, no roles.
+
+pub mod checkpoint;
+pub mod index;
+pub mod layout;
+pub mod log;
+pub mod queue;

@@ -1,0 +1,3 @@
+//! The key index: files that find the records of a message key.
+
+pub mod format;
