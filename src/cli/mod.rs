@@ -1,9 +1,133 @@
 //! The command line: one file per command.
+//!
+//! A command is an `Args` struct and a `run(args, &Context) -> Result<Exit, CliError>`. Results go through
+//! [`Context::output`], which knows the format; talk goes to stderr through it as well. Nothing else prints.
+//!
+//! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
+
+mod args;
+mod completion;
+mod consume;
+mod exit;
+mod generate;
+mod inspect;
+mod man;
+mod output;
+mod send;
+mod serve;
+mod times;
 
 use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+use crate::sys::Clock;
+use args::{Cli, Command, Global};
+use exit::CliError;
+use output::Output;
+
+/// What every command gets: where to print, what time it is, whom to talk to.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where results and talk go.
+    pub(crate) output: Output,
+    /// The time of day.
+    pub(crate) clock: Clock,
+    /// The options of the whole program.
+    pub(crate) global: Global,
+}
+
+impl Context {
+    fn new(global: Global) -> Self {
+        Self {
+            output: Output::new(&global),
+            clock: Clock::System,
+            global,
+        }
+    }
+
+    /// The name servers to ask: flag, `RMQ_NAMESRV_ADDR`, `NAMESRV_ADDR` (what the Java client reads), default.
+    pub(crate) fn name_servers(&self) -> Vec<String> {
+        let from_environment = || {
+            ["RMQ_NAMESRV_ADDR", "NAMESRV_ADDR"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        };
+        let text = self.global.namesrv.clone().or_else(from_environment);
+        text.as_deref()
+            .unwrap_or("127.0.0.1:9876")
+            .split([';', ','])
+            .map(|address| address.trim().to_owned())
+            .filter(|address| !address.is_empty())
+            .collect()
+    }
+
+    /// Runs a future to its end on a fresh runtime; for commands that talk to the network.
+    pub(crate) fn block_on<T>(
+        &self,
+        future: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(future)
+    }
+}
+
+/// Completes at the first Ctrl-C. From then on a second one ends the process at once, with 130.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
 /// Runs one command line and says how the process should end.
-pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(2)
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" of clap with exit code 0; a closed pipe does not matter.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let context = Context::new(cli.global);
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(*args, &context),
+        Command::Send(args) => send::run(*args, &context),
+        Command::Consume(args) => consume::run(*args, &context),
+        Command::Inspect(args) => inspect::run(*args, &context),
+        Command::Completion(args) => completion::run(&args, &context),
+        Command::Man(args) => man::run(&args, &context),
+        Command::Generate(args) => generate::run(&args, &context),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            report(&error, &context.output);
+            error.exit().into()
+        }
+    }
+}
+
+fn report(error: &CliError, output: &Output) {
+    let message = error.to_string();
+    if message.is_empty() {
+        return;
+    }
+    let paint = output.stderr_paint();
+    // A closed stderr leaves only the exit code to speak.
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{} {message}", paint.red("rmq:"));
+    if let Some(hint) = error.hint_text() {
+        let _ = writeln!(stderr, "  {} {hint}", paint.dim("hint:"));
+    }
 }

@@ -1,0 +1,108 @@
+//! The one definition of the command line. Help, completions and man pages are made from it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::output::{ColorChoice, Format};
+use super::{completion, consume, generate, inspect, man, send, serve};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok                      5  not permitted           9  ended before the wanted count
+  1  failed                  6  partly done           130  interrupted
+  2  wrong command line      7  a check failed
+  3  not found               8  refused, may be retried
+  4  cannot connect or timed out
+
+Data goes to stdout, everything else to stderr.";
+
+/// A local Apache RocketMQ node and its command-line tool
+#[derive(Debug, Parser)]
+#[command(
+    name = "rmq",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = EXIT_CODES,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command understands.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+    /// Only these columns, in this order (field names as in -o json)
+    #[arg(long, global = true, value_delimiter = ',', value_name = "A,B")]
+    pub(crate) columns: Vec<String>,
+    /// Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) namesrv: Option<String>,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub(crate) color: ColorChoice,
+    /// No progress bars
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Print times in UTC instead of the local zone
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+    /// Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands, in the order `--help` lists them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Box<serve::Args>),
+    Send(Box<send::Args>),
+    Consume(Box<consume::Args>),
+    Inspect(Box<inspect::Args>),
+    Completion(completion::Args),
+    Man(man::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// The shells that completions exist for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// Bourne-again shell
+    Bash,
+    /// Z shell
+    Zsh,
+    /// Friendly interactive shell
+    Fish,
+    /// `PowerShell`
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Elvish
+    Elvish,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,115 @@
+//! How a command ends: exit codes, and errors that say what to do next.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// The exit codes of the contract; scripts rely on them, so they never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All went well.
+    Ok = 0,
+    /// It failed, and no other code says it better.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// The topic, group, message or file does not exist.
+    NotFound = 3,
+    /// No connection, or no answer in time.
+    Unreachable = 4,
+    /// The server or the operating system does not permit it.
+    NotPermitted = 5,
+    /// Part of the work was done; the report says which.
+    Partial = 6,
+    /// A check found something.
+    CheckFailed = 7,
+    /// The server refused for now (flow control, disk); a later try may work.
+    Refused = 8,
+    /// It ended before the wanted count was reached.
+    Short = 9,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ended early: the exit code, one sentence, and what the user can do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct CliError {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl CliError {
+    /// An error with any exit code. The message is in lower case, without a full stop.
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+
+    /// Exit 1.
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    /// Exit 2: the command line is wrong.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Exit 3: it does not exist.
+    pub(crate) fn not_found(message: impl fmt::Display) -> Self {
+        Self::new(Exit::NotFound, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What to do next, if there is something to say.
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+/// A reader that has seen enough (`rmq … | head`) is a normal end: no message, exit 0.
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Ok, ""),
+            io::ErrorKind::NotFound => Self::not_found(error),
+            io::ErrorKind::PermissionDenied => Self::new(Exit::NotPermitted, error),
+            _ => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_a_normal_end() {
+        let error = CliError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(error.exit(), Exit::Ok);
+        assert!(error.to_string().is_empty());
+    }
+}
