@@ -1,0 +1,354 @@
+//! The JSON form of a header: a single-pass reader that borrows, and a writer in Apache's key order.
+//!
+//! Lenient as fastjson is where clients in the field rely on it: unknown keys are skipped, numbers may
+//! come quoted and ext values unquoted, text that is not UTF-8 is read with replacement characters.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, BytesMut};
+
+use super::{Envelope, Fields, Head, Serialization};
+use crate::protocol::codes::LanguageCode;
+use crate::protocol::header::Decimal;
+
+/// Why a JSON header is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// The text ends in the middle of a value.
+    #[error("unexpected end")]
+    End,
+    /// This byte cannot stand here.
+    #[error("unexpected byte 0x{0:02x}")]
+    Unexpected(u8),
+    /// A backslash sequence JSON does not know.
+    #[error("bad escape")]
+    Escape,
+    /// The value of this key is not a 32-bit number.
+    #[error("{0} is not a 32-bit number")]
+    Number(&'static str),
+    /// Values are nested deeper than any header needs.
+    #[error("nested too deep")]
+    Depth,
+}
+
+/// Headers are flat but for `extFields`; deeper values are only skipped.
+const DEPTH_MAX: usize = 16;
+
+/// Parses the JSON header `text`.
+pub(crate) fn parse(text: &[u8]) -> Result<Head<'_>, JsonError> {
+    let mut scanner = Scanner { rest: text };
+    let mut head = Head::empty(Serialization::Json);
+    scanner.object(|scanner, key| {
+        match key.as_ref() {
+            "code" => head.code = scanner.number("code")?,
+            "language" => head.language = scanner.language()?,
+            "version" => head.version = scanner.number("version")?,
+            "opaque" => head.opaque = scanner.number("opaque")?,
+            "flag" => head.flag = scanner.number("flag")?,
+            "remark" => head.remark = scanner.text()?,
+            "extFields" => head.fields = scanner.fields()?,
+            _ => {
+                scanner.raw(0)?;
+            }
+        }
+        Ok(())
+    })?;
+    scanner.skip_blank();
+    match scanner.peek() {
+        None => Ok(head),
+        Some(byte) => Err(JsonError::Unexpected(byte)),
+    }
+}
+
+struct Scanner<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Scanner<'a> {
+    fn skip_blank(&mut self) {
+        self.rest = self.rest.trim_ascii_start();
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    fn next(&mut self) -> Result<u8, JsonError> {
+        let (byte, rest) = self.rest.split_first().ok_or(JsonError::End)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), JsonError> {
+        self.skip_blank();
+        match self.next()? {
+            byte if byte == wanted => Ok(()),
+            byte => Err(JsonError::Unexpected(byte)),
+        }
+    }
+
+    /// Reads `{"key":value,…}` and hands each key to `member`, which must consume the value.
+    fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect(b'{')?;
+        self.skip_blank();
+        if self.peek() == Some(b'}') {
+            self.next()?;
+            return Ok(());
+        }
+        loop {
+            self.expect(b'"')?;
+            let key = self.string()?;
+            self.expect(b':')?;
+            self.skip_blank();
+            member(self, key)?;
+            self.skip_blank();
+            match self.next()? {
+                b',' => {}
+                b'}' => return Ok(()),
+                byte => return Err(JsonError::Unexpected(byte)),
+            }
+        }
+    }
+
+    /// Reads the rest of a string, its opening quote being consumed.
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        let plain = self.plain_part()?;
+        if self.next()? == b'"' {
+            return Ok(String::from_utf8_lossy(plain));
+        }
+        // The first escape was a backslash: go on piece by piece into an owned string. What is still
+        // to come bounds the capacity, and an ext value is mostly the last long thing in a header.
+        let mut text = String::with_capacity(plain.len().saturating_add(128));
+        text.push_str(&String::from_utf8_lossy(plain));
+        loop {
+            self.escape(&mut text)?;
+            let plain = self.plain_part()?;
+            text.push_str(&String::from_utf8_lossy(plain));
+            if self.next()? == b'"' {
+                return Ok(Cow::Owned(text));
+            }
+        }
+    }
+
+    /// The bytes up to the next quote or backslash, which is left in place.
+    fn plain_part(&mut self) -> Result<&'a [u8], JsonError> {
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let length = self.rest.iter().position(special).ok_or(JsonError::End)?;
+        let (plain, rest) = self.rest.split_at_checked(length).ok_or(JsonError::End)?;
+        self.rest = rest;
+        Ok(plain)
+    }
+
+    fn escape(&mut self, text: &mut String) -> Result<(), JsonError> {
+        text.push(match self.next()? {
+            b'u' => return self.unicode_escape(text),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            byte @ (b'"' | b'\\' | b'/' | b'\'') => char::from(byte),
+            _ => return Err(JsonError::Escape),
+        });
+        Ok(())
+    }
+
+    fn unicode_escape(&mut self, text: &mut String) -> Result<(), JsonError> {
+        let first = self.hex4()?;
+        let mut units = [first, 0];
+        let mut used = 1;
+        if (0xd800..0xdc00).contains(&first) && self.rest.starts_with(b"\\u") {
+            let ahead = self.rest;
+            self.rest = ahead.get(2..).unwrap_or_default();
+            let second = self.hex4()?;
+            if (0xdc00..0xe000).contains(&second) {
+                units = [first, second];
+                used = 2;
+            } else {
+                self.rest = ahead;
+            }
+        }
+        let units = units.into_iter().take(used);
+        let chars = char::decode_utf16(units);
+        text.extend(chars.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+        Ok(())
+    }
+
+    fn hex4(&mut self) -> Result<u16, JsonError> {
+        let (digits, rest) = self.rest.split_first_chunk::<4>().ok_or(JsonError::End)?;
+        self.rest = rest;
+        let mut value = 0u16;
+        for digit in digits {
+            let digit = char::from(*digit).to_digit(16).ok_or(JsonError::Escape)?;
+            value = (value << 4) | u16::try_from(digit).map_err(|_| JsonError::Escape)?;
+        }
+        Ok(value)
+    }
+
+    /// A string as text, any other value as its source text, `null` as nothing.
+    fn text(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
+        if self.peek() == Some(b'"') {
+            self.next()?;
+            return self.string().map(Some);
+        }
+        let raw = self.raw(0)?;
+        Ok((raw != b"null").then(|| String::from_utf8_lossy(raw)))
+    }
+
+    fn number(&mut self, name: &'static str) -> Result<i32, JsonError> {
+        match self.text()? {
+            Some(text) => text.trim().parse().map_err(|_| JsonError::Number(name)),
+            None => Ok(0),
+        }
+    }
+
+    fn language(&mut self) -> Result<LanguageCode, JsonError> {
+        let text = self.text()?;
+        Ok(text.map_or(LanguageCode::OTHER, |name| LanguageCode::from_name(&name)))
+    }
+
+    fn fields(&mut self) -> Result<Fields<'a>, JsonError> {
+        let mut fields = Fields::new();
+        if self.peek() == Some(b'{') {
+            self.object(|scanner, key| {
+                if let Some(value) = scanner.text()? {
+                    fields.push(key, value);
+                }
+                Ok(())
+            })?;
+        } else if self.raw(0)? != b"null" {
+            return Err(JsonError::Unexpected(b'"'));
+        }
+        Ok(fields)
+    }
+
+    /// Skips one value of any kind and returns its source text.
+    fn raw(&mut self, depth: usize) -> Result<&'a [u8], JsonError> {
+        if depth > DEPTH_MAX {
+            return Err(JsonError::Depth);
+        }
+        let start = self.rest;
+        let deeper = depth.saturating_add(1);
+        match self.peek().ok_or(JsonError::End)? {
+            b'"' => {
+                self.next()?;
+                self.string()?;
+            }
+            b'{' => self.object(|scanner, _| scanner.raw(deeper).map(|_| ()))?,
+            b'[' => self.array(deeper)?,
+            first => {
+                let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+                let length = self.rest.iter().take_while(|byte| inside(byte)).count();
+                if length == 0 {
+                    return Err(JsonError::Unexpected(first));
+                }
+                self.rest = self.rest.get(length..).unwrap_or_default();
+            }
+        }
+        let used = start.len().saturating_sub(self.rest.len());
+        Ok(start.get(..used).unwrap_or_default())
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+        self.expect(b'[')?;
+        self.skip_blank();
+        if self.peek() == Some(b']') {
+            self.next()?;
+            return Ok(());
+        }
+        loop {
+            self.skip_blank();
+            self.raw(depth)?;
+            self.skip_blank();
+            match self.next()? {
+                b',' => {}
+                b']' => return Ok(()),
+                byte => return Err(JsonError::Unexpected(byte)),
+            }
+        }
+    }
+}
+
+/// Appends the header in the key order of Apache's serializer (alphabetical).
+pub(super) fn write(
+    envelope: &Envelope<'_>,
+    write_fields: impl FnOnce(&mut dyn FnMut(&str, &str)),
+    out: &mut BytesMut,
+) {
+    out.put_slice(b"{\"code\":");
+    put_number(envelope.code, out);
+    let mut separator: &[u8] = b",\"extFields\":{";
+    write_fields(&mut |key, value| {
+        out.put_slice(separator);
+        put_string(key, out);
+        out.put_u8(b':');
+        put_string(value, out);
+        separator = b",";
+    });
+    if separator == b"," {
+        out.put_u8(b'}');
+    }
+    out.put_slice(b",\"flag\":");
+    put_number(envelope.flag, out);
+    out.put_slice(b",\"language\":\"");
+    out.put_slice(envelope.language.name().as_bytes());
+    out.put_slice(b"\",\"opaque\":");
+    put_number(envelope.opaque, out);
+    if let Some(remark) = envelope.remark {
+        out.put_slice(b",\"remark\":");
+        put_string(remark, out);
+    }
+    out.put_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    put_number(envelope.version, out);
+    out.put_u8(b'}');
+}
+
+fn put_number(value: i32, out: &mut BytesMut) {
+    out.put_slice(Decimal::new(value.into()).as_str().as_bytes());
+}
+
+/// Writes a JSON string as fastjson does: raw UTF-8, short escapes where JSON has them, else `\u00xx`.
+fn put_string(text: &str, out: &mut BytesMut) {
+    out.put_u8(b'"');
+    let mut rest = text.as_bytes();
+    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    while let Some((plain, tail)) = rest
+        .iter()
+        .position(special)
+        .and_then(|length| rest.split_at_checked(length))
+    {
+        out.put_slice(plain);
+        let Some((byte, after)) = tail.split_first() else {
+            break;
+        };
+        put_escape(*byte, out);
+        rest = after;
+    }
+    out.put_slice(rest);
+    out.put_u8(b'"');
+}
+
+fn put_escape(byte: u8, out: &mut BytesMut) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x09 => b't',
+        0x0a => b'n',
+        0x0c => b'f',
+        0x0d => b'r',
+        _ => {
+            let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+            out.put_slice(b"\\u00");
+            for nibble in [byte >> 4, byte & 0xf] {
+                out.put_slice(digit(nibble).encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            return;
+        }
+    };
+    out.put_slice(&[b'\\', short]);
+}
