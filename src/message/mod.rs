@@ -7,7 +7,10 @@
 //! [`crate::protocol`]).
 
 // Tests may index: a panic there is a failure, not a hole.
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 pub mod batch;
 pub mod compress;

@@ -7,8 +7,16 @@
 //! As in Apache, a missing required field is an error naming it, unknown fields (`bname`, `ns`, `lo`, …) are
 //! ignored, and an empty text where a number is expected counts as absent.
 
+pub mod broker;
+pub mod consumer;
+pub mod group;
+pub mod message;
+pub mod namesrv;
+pub mod pop;
 pub mod pull;
+pub mod queue;
 pub mod send;
+pub mod topic;
 
 use super::command::Fields;
 

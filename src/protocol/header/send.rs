@@ -48,6 +48,8 @@ headers! {
         transaction_id: &'f str = "transactionId", optional;
         batch_uniq_id: &'f str = "batchUniqId", optional;
         recall_handle: &'f str = "recallHandle", optional;
+        msg_region: &'f str = "MSG_REGION", optional;
+        trace_on: &'f str = "TRACE_ON", optional;
     }
 
     /// `CONSUMER_SEND_MSG_BACK` (36).

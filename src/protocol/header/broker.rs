@@ -1,0 +1,28 @@
+//! Headers that look at or set up a broker.
+
+use super::headers;
+
+headers! {
+    /// The answer of `GET_BROKER_CONFIG` (26): a data version as JSON; the body is properties text.
+    GetBrokerConfigResponseHeader<'f> {
+        version: &'f str = "version", required;
+    }
+
+    /// `VIEW_BROKER_STATS_DATA` (315).
+    ViewBrokerStatsDataRequestHeader<'f> {
+        stats_name: &'f str = "statsName", required;
+        stats_key: &'f str = "statsKey", required;
+    }
+
+    /// `EXCHANGE_BROKER_HA_INFO` (906), answered with the same fields.
+    ExchangeHAInfoRequestHeader<'f> {
+        master_ha_address: &'f str = "masterHaAddress", optional;
+        master_flush_offset: i64 = "masterFlushOffset", optional;
+        master_address: &'f str = "masterAddress", optional;
+    }
+
+    /// `RESET_MASTER_FLUSH_OFFSET` (908).
+    ResetMasterFlushOffsetHeader {
+        master_flush_offset: i64 = "masterFlushOffset", required;
+    }
+}
