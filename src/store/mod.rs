@@ -5,3 +5,4 @@ pub mod index;
 pub mod layout;
 pub mod log;
 pub mod queue;
+mod window;
