@@ -107,6 +107,11 @@ impl Calls {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting_len(&self) -> usize {
+        self.waiting.lock().by_opaque.len()
+    }
+
     /// The connection is over: whoever waits learns it, and nobody may start.
     pub(super) fn gone(&self) {
         let waiters = {
