@@ -5,4 +5,7 @@ pub mod index;
 pub mod layout;
 pub mod log;
 pub mod queue;
+pub mod view;
 mod window;
+
+pub use view::{View, ViewError};

@@ -119,6 +119,9 @@ pub enum Reason {
         /// The bytes there are.
         left: u64,
     },
+    /// Nothing was ever written here.
+    #[error("nothing was written here")]
+    Unwritten,
     /// Unwritten space with whole records behind it.
     #[error("unwritten space before more records")]
     Hole,
@@ -277,6 +280,36 @@ impl Walk {
         match self.settled_judgement() {
             Ok(verdict) => self.item(verdict),
             Err(error) => Some(self.unreadable(&error)),
+        }
+    }
+
+    /// The record at exactly `at`, wherever the walk is; the walk then stands behind it.
+    pub fn record_at(&mut self, at: LogOffset) -> Result<Stored<'_>, Reason> {
+        let at = at.get();
+        let index = self.parts.partition_point(|part| part.base <= at);
+        let index = index.checked_sub(1).ok_or(Reason::Missing)?;
+        let part = self.parts.get(index).ok_or(Reason::Missing)?;
+        if at - part.base >= part.len {
+            return Err(Reason::Missing);
+        }
+        let place = at - part.base;
+        if index != self.index {
+            self.index = index;
+            self.window = None;
+        }
+        self.at = place;
+        let verdict = self.settled_judgement();
+        match verdict.map_err(|error| Reason::Unreadable(error.to_string()))? {
+            Verdict::Record { size } => {
+                self.at = place + size as u64;
+                let bytes = self
+                    .read(place, size)
+                    .map_err(|error| Reason::Unreadable(error.to_string()))?;
+                let record = Record::parse(bytes)?;
+                Ok(Stored { record, bytes })
+            }
+            Verdict::Blank { .. } | Verdict::End => Err(Reason::Unwritten),
+            Verdict::Damaged { reason, .. } => Err(reason),
         }
     }
 
