@@ -1,0 +1,100 @@
+//! From a record to what is derived from it: queue entries. The same code live and in recovery.
+//!
+//! Inner batches (`sysFlag` 0x80) belong to `batchconsumequeue`, which this store leaves untouched: they get no entry.
+//! Half and rolled-back records (by their `sysFlag`) take no place in a queue, as in Apache.
+
+use crate::message::record::Record;
+use crate::message::{Properties, names, sysflag, tags_code};
+
+/// The topic that holds messages until their delay is over.
+pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// The queues that share a record with another topic begin so (light queues).
+pub(crate) const LIGHT_QUEUE_PREFIX: &str = "%LMQ%";
+
+/// The third part of a queue entry, before the store timestamp is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TagsCode {
+    /// The hash of the tags.
+    Hash(i64),
+    /// The time of delivery of this delay level.
+    DelayLevel(usize),
+}
+
+impl TagsCode {
+    /// What the topic and the properties (in stored form) ask for.
+    pub(crate) fn of(topic: &str, properties: &[u8]) -> Self {
+        let properties = Properties::new(properties);
+        if topic == SCHEDULE_TOPIC {
+            let level = properties.get(names::DELAY).and_then(|level| level.parse().ok());
+            if let Some(level @ 1..) = level {
+                return Self::DelayLevel(level);
+            }
+        }
+        Self::Hash(tags_code(properties.get(names::TAGS)))
+    }
+
+    /// The number for the entry. A level above the last counts as the last, as in Apache.
+    pub(crate) fn resolve(self, store_timestamp_ms: i64, delay_levels_ms: &[i64]) -> i64 {
+        match self {
+            Self::Hash(hash) => hash,
+            Self::DelayLevel(level) => {
+                let last = delay_levels_ms.len();
+                let delay = level
+                    .min(last)
+                    .checked_sub(1)
+                    .and_then(|at| delay_levels_ms.get(at))
+                    .copied()
+                    .unwrap_or(1000);
+                store_timestamp_ms.saturating_add(delay)
+            }
+        }
+    }
+}
+
+/// Whether a record with these flags has a place in its queue.
+pub(crate) fn takes_queue_place(sys_flag: i32) -> bool {
+    let transaction = sysflag::transaction(sys_flag);
+    sys_flag & sysflag::INNER_BATCH == 0
+        && (transaction == 0 || transaction == sysflag::TRANSACTION_COMMIT)
+}
+
+/// The light queues a record is also in, with its number in each.
+pub(crate) fn light_queues<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, u64)> {
+    let of = |name| record.properties.get(name).unwrap_or_default();
+    let queues = of("INNER_MULTI_DISPATCH").split(',');
+    let offsets = of("INNER_MULTI_QUEUE_OFFSET").split(',');
+    queues
+        .zip(offsets)
+        .filter(|(queue, _)| queue.starts_with(LIGHT_QUEUE_PREFIX))
+        .filter_map(|(queue, offset)| Some((queue, offset.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delay_levels_become_delivery_times() {
+        let code = TagsCode::of(SCHEDULE_TOPIC, b"DELAY\x012\x02TAGS\x01a\x02");
+        assert_eq!(code, TagsCode::DelayLevel(2));
+        assert_eq!(code.resolve(100, &[1000, 5000]), 5100);
+        assert_eq!(TagsCode::DelayLevel(9).resolve(100, &[1000, 5000]), 5100);
+        assert_eq!(
+            TagsCode::of("t", b"DELAY\x012\x02TAGS\x01a\x02"),
+            TagsCode::Hash(97)
+        );
+        assert_eq!(
+            TagsCode::of(SCHEDULE_TOPIC, b"DELAY\x010\x02"),
+            TagsCode::Hash(0)
+        );
+    }
+
+    #[test]
+    fn half_and_batch_records_take_no_place() {
+        assert!(takes_queue_place(0));
+        assert!(takes_queue_place(sysflag::TRANSACTION_COMMIT | sysflag::COMPRESSED));
+        assert!(!takes_queue_place(sysflag::TRANSACTION_PREPARED));
+        assert!(!takes_queue_place(sysflag::TRANSACTION_ROLLBACK));
+        assert!(!takes_queue_place(sysflag::INNER_BATCH));
+    }
+}

@@ -1,0 +1,107 @@
+//! How a store is to be kept. The defaults are Apache's (`MessageStoreConfig` of 5.5.0).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// When an append counts as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushMode {
+    /// Acknowledge at once; a worker syncs every `interval`.
+    Async {
+        /// Apache's `flushIntervalCommitLog`.
+        interval: Duration,
+    },
+    /// Acknowledge when the disk has it.
+    Sync {
+        /// How long a request waits for that (Apache's `syncFlushTimeout`).
+        timeout: Duration,
+    },
+}
+
+/// Everything a store needs to know to open a directory.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The store directory (Apache's `storePathRootDir`).
+    pub dir: PathBuf,
+    /// `mappedFileSizeCommitLog`.
+    pub log_file_bytes: u64,
+    /// `mappedFileSizeConsumeQueue`; rounded up to whole entries of 20 bytes.
+    pub queue_file_bytes: u64,
+    /// `maxHashSlotNum`.
+    pub index_slots: u32,
+    /// `maxIndexNum`.
+    pub index_entries: u32,
+    /// `messageIndexEnable`.
+    pub index_enabled: bool,
+    /// `flushDiskType` and its time.
+    pub flush: FlushMode,
+    /// How often queue entries are written and synced (`flushIntervalConsumeQueue`).
+    pub queue_flush_interval: Duration,
+    /// `fileReservedTime`, in hours.
+    pub file_reserved_hours: u64,
+    /// `deleteWhen`: hours of the day, separated by `;`.
+    pub delete_when: String,
+    /// `diskMaxUsedSpaceRatio`: above it old files go at any hour. Percent.
+    pub disk_max_used_ratio: u8,
+    /// `diskSpaceCleanForciblyRatio`: above it files go before their time. Percent.
+    pub disk_clean_forcibly_ratio: u8,
+    /// `diskSpaceWarningLevelRatio`: above it writes are refused. Percent.
+    pub disk_warning_ratio: u8,
+    /// `cleanFileForciblyEnable`.
+    pub clean_file_forcibly: bool,
+    /// `cleanResourceInterval`.
+    pub retention_interval: Duration,
+    /// `maxMessageSize`: the longest record, body and properties included.
+    pub message_max: usize,
+    /// `messageDelayLevel`, in milliseconds, level 1 first.
+    pub delay_levels_ms: Vec<i64>,
+}
+
+impl StoreOptions {
+    /// Apache's defaults for a store in `dir`.
+    pub fn new(dir: impl AsRef<Path>) -> Self {
+        const SECOND: i64 = 1000;
+        const MINUTE: i64 = 60 * SECOND;
+        const HOUR: i64 = 60 * MINUTE;
+        Self {
+            dir: dir.as_ref().to_owned(),
+            log_file_bytes: 1 << 30,
+            queue_file_bytes: 6_000_000,
+            index_slots: 5_000_000,
+            index_entries: 20_000_000,
+            index_enabled: true,
+            flush: FlushMode::Async {
+                interval: Duration::from_millis(500),
+            },
+            queue_flush_interval: Duration::from_millis(1000),
+            file_reserved_hours: 72,
+            delete_when: "04".to_owned(),
+            disk_max_used_ratio: 75,
+            disk_clean_forcibly_ratio: 85,
+            disk_warning_ratio: 90,
+            clean_file_forcibly: true,
+            retention_interval: Duration::from_secs(10),
+            message_max: 4 << 20,
+            delay_levels_ms: vec![
+                SECOND,
+                5 * SECOND,
+                10 * SECOND,
+                30 * SECOND,
+                MINUTE,
+                2 * MINUTE,
+                3 * MINUTE,
+                4 * MINUTE,
+                5 * MINUTE,
+                6 * MINUTE,
+                7 * MINUTE,
+                8 * MINUTE,
+                9 * MINUTE,
+                10 * MINUTE,
+                20 * MINUTE,
+                30 * MINUTE,
+                HOUR,
+                2 * HOUR,
+            ],
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One file of fixed size: written with positioned writes, read through a shared read-only map.
+//!
+//! A full disk is an error of the write, never a signal: nothing is written through the map. The file always has its
+//! full length; what was not written yet is a hole that reads as zeros.
+//!
+//! Readers get slices of the map. The map lives as long as somebody holds the [`Segment`], also after retention has
+//! unlinked the file. Absent on purpose: what the bytes mean, and how far they are valid; the log's watermark knows.
+//!
+//! This is the only file of the crate with `unsafe` code.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use crate::store::layout;
+use crate::sys::platform;
+
+/// A file of fixed size that holds one stretch of a log or a queue.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base: u64,
+    size: usize,
+    path: PathBuf,
+    /// Kept open for the log; queue files are opened for each write, so that many queues do not use up the
+    /// process's file handles.
+    file: Option<File>,
+    map: Mmap,
+}
+
+/// Whether a segment keeps its file open between writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handle {
+    /// Keep it: written all the time.
+    Keep,
+    /// Open it for each write.
+    Reopen,
+}
+
+impl Segment {
+    /// Makes the file for `base` in `dir`, or opens it when it is there, and gives it its full size.
+    pub(crate) fn open(dir: &Path, base: u64, size: u64, handle: Handle) -> io::Result<Self> {
+        let path = dir.join(layout::segment_name(base));
+        let existed = path.exists();
+        let file = platform::open_write(&path)?;
+        if file.metadata()?.len() != size {
+            file.set_len(size)?;
+        }
+        if !existed {
+            platform::sync_dir(dir)?;
+        }
+        let map = map(&file)?;
+        Ok(Self {
+            base,
+            size: usize::try_from(size).map_err(io::Error::other)?,
+            path,
+            file: (handle == Handle::Keep).then_some(file),
+            map,
+        })
+    }
+
+    /// The position of the first byte in the joined stream.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The position behind the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.base.saturating_add(self.size as u64)
+    }
+
+    /// The length of the file.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Where the file lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file as mapped. Only bytes that were written and will not change again mean anything.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Writes `bytes` at `at` in the file; all or an error, after which the stretch holds anything.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        if at.checked_add(bytes.len()).is_none_or(|end| end > self.size) {
+            return Err(io::Error::other("write past the end of a segment"));
+        }
+        self.with_file(|file| platform::write_all_at(file, bytes, at as u64))
+    }
+
+    /// Reads without touching the map, so that a scan does not grow this process.
+    pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with_file(|file| platform::read_full_at(file, buffer, at as u64))
+    }
+
+    /// The first place at or after `at` that may hold anything but zeros.
+    pub(crate) fn next_data(&self, at: usize) -> Option<usize> {
+        self.with_file(|file| Ok(platform::next_data(file, at as u64)))
+            .unwrap_or(Some(at as u64))
+            .and_then(|at| usize::try_from(at).ok())
+            .filter(|&at| at < self.size)
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.with_file(File::sync_data)
+    }
+
+    /// Makes everything from `at` on zero again. Needs no room on the disk: the file is cut and extended.
+    ///
+    /// The caller sees to it that nobody reads at or behind `at` meanwhile.
+    pub(crate) fn clear_from(&self, at: usize) -> io::Result<()> {
+        self.with_file(|file| {
+            file.set_len(at as u64)?;
+            file.set_len(self.size as u64)
+        })
+    }
+
+    /// Deletes the file; readers keep the bytes.
+    pub(crate) fn unlink(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn with_file<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match &self.file {
+            Some(file) => work(file),
+            None => work(&platform::open_write(&self.path)?),
+        }
+    }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "reading stored records without copying them needs a map"
+)]
+fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: a map must not be cut short, nor change under a reader. Cut short: the file has its full size and
+    // keeps it while the store's lock keeps other brokers away; `clear_from` cuts it only behind every position
+    // that readers are given, and extends it again. Change: readers are given slices only below the log's
+    // `appended` watermark (or below a queue's written count), where bytes are written once, before the watermark
+    // moves past them. What another program does to the files in spite of the lock is beyond any process's reach.
+    unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_seen_in_the_map() {
+        let dir = tempfile::tempdir().unwrap();
+        for handle in [Handle::Keep, Handle::Reopen] {
+            let segment = Segment::open(dir.path(), 8192, 8192, handle).unwrap();
+            segment.write(100, b"record").unwrap();
+            assert_eq!(&segment.bytes()[100..106], b"record");
+            assert_eq!(segment.end(), 16384);
+            assert!(segment.write(8190, b"abc").is_err());
+            segment.sync().unwrap();
+            segment.clear_from(103).unwrap();
+            assert_eq!(&segment.bytes()[100..106], b"rec\0\0\0");
+        }
+        let segment = Segment::open(dir.path(), 8192, 8192, Handle::Keep).unwrap();
+        segment.unlink().unwrap();
+        assert_eq!(&segment.bytes()[100..103], b"rec");
+        segment.unlink().unwrap();
+    }
+}
