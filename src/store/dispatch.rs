@@ -3,11 +3,10 @@
 //! Inner batches (`sysFlag` 0x80) belong to `batchconsumequeue`, which this store leaves untouched: they get no entry.
 //! Half and rolled-back records (by their `sysFlag`) take no place in a queue, as in Apache.
 
+use crate::message::names::SCHEDULE_TOPIC;
 use crate::message::record::Record;
 use crate::message::{Properties, names, sysflag, tags_code};
 
-/// The topic that holds messages until their delay is over.
-pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// The queues that share a record with another topic begin so (light queues).
 pub(crate) const LIGHT_QUEUE_PREFIX: &str = "%LMQ%";
 
@@ -25,7 +24,9 @@ impl TagsCode {
     pub(crate) fn of(topic: &str, properties: &[u8]) -> Self {
         let properties = Properties::new(properties);
         if topic == SCHEDULE_TOPIC {
-            let level = properties.get(names::DELAY).and_then(|level| level.parse().ok());
+            let level = properties
+                .get(names::DELAY)
+                .and_then(|level| level.parse().ok());
             if let Some(level @ 1..) = level {
                 return Self::DelayLevel(level);
             }
@@ -92,7 +93,9 @@ mod tests {
     #[test]
     fn half_and_batch_records_take_no_place() {
         assert!(takes_queue_place(0));
-        assert!(takes_queue_place(sysflag::TRANSACTION_COMMIT | sysflag::COMPRESSED));
+        assert!(takes_queue_place(
+            sysflag::TRANSACTION_COMMIT | sysflag::COMPRESSED
+        ));
         assert!(!takes_queue_place(sysflag::TRANSACTION_PREPARED));
         assert!(!takes_queue_place(sysflag::TRANSACTION_ROLLBACK));
         assert!(!takes_queue_place(sysflag::INNER_BATCH));

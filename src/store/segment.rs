@@ -60,6 +60,15 @@ impl Segment {
         })
     }
 
+    /// Like [`Segment::open`], but whatever the file held is gone.
+    pub(crate) fn create(dir: &Path, base: u64, size: u64, handle: Handle) -> io::Result<Self> {
+        let path = dir.join(layout::segment_name(base));
+        if path.exists() {
+            platform::open_write(&path)?.set_len(0)?;
+        }
+        Self::open(dir, base, size, handle)
+    }
+
     /// The position of the first byte in the joined stream.
     pub(crate) fn base(&self) -> u64 {
         self.base
@@ -87,7 +96,10 @@ impl Segment {
 
     /// Writes `bytes` at `at` in the file; all or an error, after which the stretch holds anything.
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
-        if at.checked_add(bytes.len()).is_none_or(|end| end > self.size) {
+        if at
+            .checked_add(bytes.len())
+            .is_none_or(|end| end > self.size)
+        {
             return Err(io::Error::other("write past the end of a segment"));
         }
         self.with_file(|file| platform::write_all_at(file, bytes, at as u64))

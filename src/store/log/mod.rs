@@ -1,5 +1,186 @@
 //! The commit log: one stream of records, cut into files of fixed size.
+//!
+//! [`Log`] is what readers and the writer share: the files, and two watermarks. A byte below `appended` was written
+//! and never changes; a byte below `flushed` is on the disk. Only the [`writer`] moves `appended`, only the flush
+//! worker moves `flushed`.
+//!
+//! Lock order: the list of files is a leaf; it is held only to copy a reference out.
 
+pub(crate) mod append;
+pub(crate) mod recover;
 pub mod walk;
+pub(crate) mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
 
 pub use walk::{Item, Walk};
+
+use crate::base::{LogOffset, Watermark};
+use crate::message::record::Record;
+use crate::store::segment::{Handle, Segment};
+
+/// A stretch of the log, kept alive by whoever holds it, wherever retention gets to meanwhile.
+#[derive(Clone, Debug)]
+pub struct LogSlice {
+    segment: Arc<Segment>,
+    start: usize,
+    len: usize,
+}
+
+impl LogSlice {
+    /// Where the stretch begins in the log.
+    pub fn log_offset(&self) -> LogOffset {
+        LogOffset::new(self.segment.base().saturating_add(self.start as u64))
+    }
+
+    /// Takes `other` in if it lies directly behind this stretch, else gives it back.
+    pub(crate) fn join(&mut self, other: Self) -> Option<Self> {
+        if Arc::ptr_eq(&self.segment, &other.segment) && self.start + self.len == other.start {
+            self.len += other.len;
+            return None;
+        }
+        Some(other)
+    }
+
+    /// The bytes without copying; the file stays mapped while they are held.
+    pub fn into_bytes(self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for LogSlice {
+    fn as_ref(&self) -> &[u8] {
+        self.segment
+            .bytes()
+            .get(self.start..self.start.saturating_add(self.len))
+            .unwrap_or_default()
+    }
+}
+
+impl From<LogSlice> for bytes::Bytes {
+    fn from(slice: LogSlice) -> Self {
+        slice.into_bytes()
+    }
+}
+
+/// The log's files and how far they are valid.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) dir: PathBuf,
+    pub(crate) file_bytes: u64,
+    /// Ordered by position, without gaps.
+    segments: RwLock<Vec<Arc<Segment>>>,
+    /// The file after the last one, when it was made ahead of need.
+    ahead: Mutex<Option<Arc<Segment>>>,
+    pub(crate) appended: Watermark,
+    pub(crate) flushed: Watermark,
+}
+
+impl Log {
+    pub(crate) fn new(dir: PathBuf, file_bytes: u64, segments: Vec<Arc<Segment>>) -> Self {
+        Self {
+            dir,
+            file_bytes,
+            segments: RwLock::new(segments),
+            ahead: Mutex::new(None),
+            appended: Watermark::default(),
+            flushed: Watermark::default(),
+        }
+    }
+
+    /// The first position that can still be read.
+    pub(crate) fn min(&self) -> u64 {
+        let segments = self.segments.read();
+        segments
+            .first()
+            .map_or_else(|| self.appended.get(), |first| first.base())
+    }
+
+    /// The file that holds `position`.
+    pub(crate) fn segment_at(&self, position: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read();
+        let at = segments.partition_point(|segment| segment.end() <= position);
+        segments
+            .get(at)
+            .filter(|segment| segment.base() <= position)
+            .cloned()
+    }
+
+    /// A copy of the list of files.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().clone()
+    }
+
+    /// Replaces the list of files. Recovery and retention only.
+    pub(crate) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self.segments.write() = segments;
+    }
+
+    pub(crate) fn push_segment(&self, segment: Arc<Segment>) {
+        self.segments.write().push(segment);
+    }
+
+    /// Takes the files away that end at or before `position`, but never the last one.
+    pub(crate) fn remove_before(&self, position: u64) -> Vec<Arc<Segment>> {
+        let mut segments = self.segments.write();
+        let gone = segments
+            .partition_point(|segment| segment.end() <= position)
+            .min(segments.len().saturating_sub(1));
+        segments.drain(..gone).collect()
+    }
+
+    /// The stretch of `len` bytes at `position`, if all of it is appended and in one file.
+    pub(crate) fn slice(&self, position: u64, len: u64) -> Option<LogSlice> {
+        let end = position.checked_add(len)?;
+        if len == 0 || end > self.appended.get() {
+            return None;
+        }
+        let segment = self.segment_at(position)?;
+        if end > segment.end() {
+            return None;
+        }
+        Some(LogSlice {
+            start: usize::try_from(position - segment.base()).ok()?,
+            len: usize::try_from(len).ok()?,
+            segment,
+        })
+    }
+
+    /// The whole record at `position`, if one begins there.
+    pub(crate) fn record_at(&self, position: u64) -> Option<LogSlice> {
+        let head = self.slice(position, 8)?;
+        let size = u32::from_be_bytes(*head.as_ref().first_chunk()?);
+        let slice = self.slice(position, u64::from(size))?;
+        let record = Record::parse(slice.as_ref()).ok()?;
+        (LogOffset::from_wire(record.physical_offset)?.get() == position).then_some(slice)
+    }
+
+    /// The file that begins at `base`: the one made ahead, or a new one.
+    pub(crate) fn next_segment(&self, base: u64) -> io::Result<Arc<Segment>> {
+        let mut ahead = self.ahead.lock();
+        if let Some(segment) = ahead.take_if(|segment| segment.base() == base) {
+            return Ok(segment);
+        }
+        Segment::create(&self.dir, base, self.file_bytes, Handle::Keep).map(Arc::new)
+    }
+
+    /// Makes the file at `base` ahead of need, unless it is there.
+    pub(crate) fn prepare(&self, base: u64) -> io::Result<()> {
+        let mut ahead = self.ahead.lock();
+        // The appender may have got there first; then the file is in use and not ahead any more.
+        if ahead.is_none() && self.segment_at(base).is_none() {
+            let segment = Segment::create(&self.dir, base, self.file_bytes, Handle::Keep)?;
+            *ahead = Some(Arc::new(segment));
+        }
+        Ok(())
+    }
+
+    /// Keeps a file that the appender could not use after all.
+    pub(crate) fn give_back(&self, segment: Arc<Segment>) {
+        *self.ahead.lock() = Some(segment);
+    }
+}

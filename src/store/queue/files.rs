@@ -1,0 +1,256 @@
+//! The files of one queue.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{ENTRY_BYTES, Entry};
+use crate::store::layout;
+use crate::store::segment::{Handle, Segment};
+use crate::sys::platform;
+
+const ENTRY: u64 = ENTRY_BYTES as u64;
+
+/// The files of one queue, ordered and without gaps. Positions are counted in entries.
+#[derive(Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    file_bytes: u64,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    /// How many entries are in the files, counted from offset 0.
+    written: AtomicU64,
+    /// Files that were written to since the last sync.
+    dirty: Mutex<Vec<Arc<Segment>>>,
+}
+
+impl Files {
+    /// The files of a queue that has none yet.
+    pub(crate) fn none(dir: &Path, file_bytes: u64) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            file_bytes: whole_entries(file_bytes),
+            segments: RwLock::default(),
+            written: AtomicU64::new(0),
+            dirty: Mutex::default(),
+        }
+    }
+
+    /// Opens what is there. How many entries are valid is for the caller to find out ([`Files::set_end`]).
+    pub(crate) fn open(dir: &Path, file_bytes: u64) -> io::Result<Self> {
+        let file_bytes = whole_entries(file_bytes);
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        let found = layout::segments(dir)?;
+        for (index, file) in found.iter().enumerate() {
+            // A file of another size was made with another configuration; its size is kept if it is whole
+            // entries, since what follows it begins where it ends.
+            let next = found.get(index + 1).map(|next| next.base);
+            let size = next.map_or(file_bytes, |next| next - file.base);
+            let follows = segments.last().is_none_or(|last| last.end() == file.base);
+            if !follows || size % ENTRY != 0 || file.base % ENTRY != 0 {
+                return Err(io::Error::other(format!(
+                    "{} does not continue the file before it",
+                    file.path.display()
+                )));
+            }
+            segments.push(Arc::new(Segment::open(
+                dir,
+                file.base,
+                size,
+                Handle::Reopen,
+            )?));
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            file_bytes,
+            written: AtomicU64::new(segments.first().map_or(0, |first| first.base() / ENTRY)),
+            segments: RwLock::new(segments),
+            dirty: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The first entry the files have room for.
+    pub(crate) fn start(&self) -> u64 {
+        self.segments
+            .read()
+            .first()
+            .map_or(0, |first| first.base() / ENTRY)
+    }
+
+    /// How far the files reach, whether written or not.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.segments
+            .read()
+            .last()
+            .map_or(0, |last| last.end() / ENTRY)
+    }
+
+    /// The offset behind the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Says how many entries are valid.
+    pub(crate) fn set_end(&self, end: u64) {
+        self.written.store(end, Ordering::Release);
+    }
+
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().clone()
+    }
+
+    fn segment_of(&self, at: u64) -> Option<Arc<Segment>> {
+        let position = at.checked_mul(ENTRY)?;
+        let segments = self.segments.read();
+        let index = segments.partition_point(|segment| segment.end() <= position);
+        segments
+            .get(index)
+            .filter(|segment| segment.base() <= position)
+            .cloned()
+    }
+
+    /// The entry at `at`, whether it counts as written or not.
+    pub(crate) fn entry(&self, at: u64) -> Option<Entry> {
+        let segment = self.segment_of(at)?;
+        let place = usize::try_from(at.checked_mul(ENTRY)? - segment.base()).ok()?;
+        let bytes = segment.bytes().get(place..)?.first_chunk()?;
+        Some(Entry::decode(bytes))
+    }
+
+    /// Appends up to `count` entries from `at` on to `out`; stops at the end of a file.
+    pub(crate) fn read(&self, at: u64, count: usize, out: &mut Vec<Entry>) {
+        let Some(segment) = self.segment_of(at) else {
+            return;
+        };
+        let Ok(place) = usize::try_from(at * ENTRY - segment.base()) else {
+            return;
+        };
+        let bytes = segment.bytes().get(place..).unwrap_or_default();
+        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
+        out.extend(entries.iter().take(count).map(Entry::decode));
+    }
+
+    /// Writes encoded entries from `at` on, making files as needed.
+    pub(crate) fn write(&self, at: u64, mut bytes: &[u8]) -> io::Result<()> {
+        let mut position = at * ENTRY;
+        while !bytes.is_empty() {
+            let segment = self.segment_for_write(position)?;
+            let room = segment.end() - position;
+            let part = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+            let (now, later) = bytes.split_at(part);
+            let place = usize::try_from(position - segment.base()).map_err(io::Error::other)?;
+            segment.write(place, now)?;
+            {
+                let mut dirty = self.dirty.lock();
+                if !dirty.iter().any(|known| Arc::ptr_eq(known, &segment)) {
+                    dirty.push(Arc::clone(&segment));
+                }
+            }
+            position += part as u64;
+            bytes = later;
+        }
+        self.set_end(position / ENTRY);
+        Ok(())
+    }
+
+    fn segment_for_write(&self, position: u64) -> io::Result<Arc<Segment>> {
+        if let Some(segment) = self.segment_of(position / ENTRY) {
+            return Ok(segment);
+        }
+        if self.segments.read().is_empty() {
+            std::fs::create_dir_all(&self.dir)?;
+        }
+        let base = self
+            .segments
+            .read()
+            .last()
+            .map_or(position - position % self.file_bytes, |last| last.end());
+        let segment = Segment::create(&self.dir, base, self.file_bytes, Handle::Reopen)?;
+        let segment = Arc::new(segment);
+        self.segments.write().push(Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        for (index, segment) in dirty.iter().enumerate() {
+            // A file that retention deleted needs no sync.
+            if segment.path().exists()
+                && let Err(error) = segment.sync()
+            {
+                self.dirty.lock().extend(dirty.into_iter().skip(index));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts everything at and behind `end` off: the rest of its file becomes zero, later files go. Recovery only.
+    pub(crate) fn truncate(&self, end: u64) -> io::Result<()> {
+        let position = end * ENTRY;
+        let mut segments = self.segments.write();
+        while let Some(last) = segments.pop_if(|last| last.base() >= position) {
+            last.unlink()?;
+        }
+        if let Some(last) = segments.last()
+            && position < last.end()
+        {
+            let place = usize::try_from(position - last.base()).map_err(io::Error::other)?;
+            last.clear_from(place)?;
+        }
+        self.set_end(end);
+        Ok(())
+    }
+
+    /// Lets an empty queue begin at `start`, with fillers before it in its file.
+    pub(crate) fn begin_at(&self, start: u64) -> io::Result<()> {
+        let per_file = self.file_bytes / ENTRY;
+        let first = start - start % per_file;
+        let fillers: Vec<u8> = (first..start)
+            .flat_map(|_| Entry::FILLER.encode())
+            .collect();
+        self.set_end(first);
+        self.write(first, &fillers)
+    }
+
+    /// Deletes the files whose last entry is below `min`, but never the last file. Returns how many.
+    pub(crate) fn remove_before(&self, min: u64) -> io::Result<usize> {
+        let gone: Vec<_> = {
+            let mut segments = self.segments.write();
+            let count = segments
+                .partition_point(|segment| segment.end() / ENTRY <= min)
+                .min(segments.len().saturating_sub(1));
+            segments.drain(..count).collect()
+        };
+        for segment in &gone {
+            segment.unlink()?;
+        }
+        Ok(gone.len())
+    }
+
+    /// Deletes all files and the directories that become empty.
+    pub(crate) fn destroy(&self) -> io::Result<()> {
+        self.dirty.lock().clear();
+        let segments = std::mem::take(&mut *self.segments.write());
+        self.set_end(0);
+        for segment in &segments {
+            segment.unlink()?;
+        }
+        // The queue's directory and then the topic's: refused, as it should be, while something else is in them.
+        for dir in self.dir.ancestors().take(2) {
+            if std::fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+        if let Some(parent) = self.dir.ancestors().find(|dir| dir.exists()) {
+            platform::sync_dir(parent)?;
+        }
+        Ok(())
+    }
+}
+
+fn whole_entries(file_bytes: u64) -> u64 {
+    file_bytes.div_ceil(ENTRY).max(1).saturating_mul(ENTRY)
+}

@@ -1,0 +1,243 @@
+//! Reading: messages of a queue by offset or by time, and single records.
+
+use super::Store;
+use super::log::LogSlice;
+use super::queue::{Entry, Queue};
+use crate::base::{LogOffset, QueueOffset};
+use crate::message::record::Record;
+
+/// How a read ended, by Apache's names (`GetMessageStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetStatus {
+    /// There are messages.
+    Found,
+    /// Messages were there, the filter wanted none of them.
+    NoMatchedMessage,
+    /// The records were deleted between looking and reading.
+    MessageWasRemoving,
+    /// The queue has an entry for the offset nowhere: its files were deleted.
+    OffsetFoundNull,
+    /// Behind the end by more than one.
+    OffsetOverflowBadly,
+    /// Exactly the end: wait there.
+    OffsetOverflowOne,
+    /// Below the first message.
+    OffsetTooSmall,
+    /// The queue never had a message.
+    NoMessageInQueue,
+}
+
+/// Where a read stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// At most so many messages.
+    pub messages: usize,
+    /// Stop before a message that would make it more bytes than this; the first one is always given.
+    pub bytes: usize,
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub struct Found {
+    /// How it ended.
+    pub status: GetStatus,
+    /// Where to go on.
+    pub next: QueueOffset,
+    /// The queue's first offset.
+    pub min: QueueOffset,
+    /// The offset its next message will get.
+    pub max: QueueOffset,
+    /// The records, in order; those that lie side by side are one slice.
+    pub slices: Vec<LogSlice>,
+    /// How many records.
+    pub count: usize,
+    /// How many bytes.
+    pub bytes: usize,
+}
+
+/// Which of several messages of one time is meant (`BoundaryType`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Boundary {
+    /// The first one stored at or after the time.
+    #[default]
+    Lower,
+    /// The last one stored at or before the time.
+    Upper,
+}
+
+/// Apache looks at no more entries than this for one pull, or at the number asked for if that is more.
+const SCAN_MAX: usize = 800;
+/// Entries copied out of the queue at a time.
+const STEP: usize = 128;
+
+impl Store {
+    /// Reads messages of `queue` from `offset` on. `filter` sees each entry's tags code.
+    pub fn get(
+        &self,
+        queue: &Queue,
+        offset: QueueOffset,
+        limits: ReadLimits,
+        mut filter: impl FnMut(i64) -> bool,
+    ) -> Found {
+        // The end first: it only grows, so an offset below it stays readable or was retained away.
+        let max = queue.max_offset();
+        let min = queue.min_offset();
+        let mut found = Found {
+            status: GetStatus::NoMessageInQueue,
+            next: QueueOffset::ZERO,
+            min,
+            max,
+            slices: Vec::new(),
+            count: 0,
+            bytes: 0,
+        };
+        let (status, next) = if max == QueueOffset::ZERO {
+            (GetStatus::NoMessageInQueue, QueueOffset::ZERO)
+        } else if offset < min {
+            (GetStatus::OffsetTooSmall, min)
+        } else if offset == max {
+            (GetStatus::OffsetOverflowOne, offset)
+        } else if offset > max {
+            (GetStatus::OffsetOverflowBadly, max)
+        } else {
+            self.collect(queue, offset, limits, &mut filter, &mut found);
+            return found;
+        };
+        found.status = status;
+        found.next = next;
+        found
+    }
+
+    fn collect(
+        &self,
+        queue: &Queue,
+        offset: QueueOffset,
+        limits: ReadLimits,
+        filter: &mut impl FnMut(i64) -> bool,
+        found: &mut Found,
+    ) {
+        let scan_max = limits.messages.max(SCAN_MAX);
+        let mut entries = Vec::with_capacity(STEP);
+        let mut at = offset.get();
+        let mut scanned = 0;
+        found.status = GetStatus::OffsetFoundNull;
+        'scan: while scanned < scan_max && at < found.max.get() {
+            let left = usize::try_from(found.max.get() - at).unwrap_or(STEP);
+            queue.read(at, STEP.min(left).min(scan_max - scanned), &mut entries);
+            if entries.is_empty() {
+                break;
+            }
+            for (index, entry) in entries.iter().enumerate() {
+                if found.count >= limits.messages.max(1) {
+                    break 'scan;
+                }
+                let wanted = entry.is_plausible()
+                    && !is_plug(entry, entries.get(index + 1))
+                    && filter(entry.tags_code);
+                if wanted {
+                    let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+                    if found.count > 0 && found.bytes.saturating_add(size) > limits.bytes {
+                        break 'scan;
+                    }
+                    if let Some(slice) = self.slice_of(entry) {
+                        found.count += 1;
+                        found.bytes += size;
+                        found.status = GetStatus::Found;
+                        push_joined(&mut found.slices, slice);
+                    } else if found.count == 0 {
+                        found.status = GetStatus::MessageWasRemoving;
+                    }
+                } else if found.count == 0 {
+                    found.status = GetStatus::NoMatchedMessage;
+                }
+                scanned += 1;
+                at += 1;
+            }
+        }
+        if at == offset.get() {
+            // Nothing at all could be read there: go on where reading makes sense again.
+            at = queue.min_offset().get().max(at + 1).min(found.max.get());
+        }
+        found.next = QueueOffset::new(at);
+    }
+
+    fn slice_of(&self, entry: &Entry) -> Option<LogSlice> {
+        let at = u64::try_from(entry.log_offset).ok()?;
+        self.log.slice(at, u64::try_from(entry.size).ok()?)
+    }
+
+    /// The whole record that begins at `at`.
+    pub fn record_at(&self, at: LogOffset) -> Option<LogSlice> {
+        self.log.record_at(at.get())
+    }
+
+    /// When the message at `offset` was stored, ms since 1970.
+    pub fn store_time(&self, queue: &Queue, offset: QueueOffset) -> Option<i64> {
+        if offset < queue.min_offset() || offset >= queue.max_offset() {
+            return None;
+        }
+        self.store_time_of(&queue.entry(offset.get())?)
+    }
+
+    fn store_time_of(&self, entry: &Entry) -> Option<i64> {
+        let slice = self.slice_of(entry)?;
+        Some(Record::parse(slice.as_ref()).ok()?.store_timestamp)
+    }
+
+    /// The offset that stands for a time (`ConsumeQueue.getOffsetInQueueByTime`): at the lower boundary the first
+    /// message stored at or after it, at the upper one the last message stored at or before it. A time before the first
+    /// message gives the first offset, one after the last message the end (lower) or the last message (upper).
+    pub fn offset_by_time(
+        &self,
+        queue: &Queue,
+        timestamp_ms: i64,
+        boundary: Boundary,
+    ) -> QueueOffset {
+        let (min, max) = (queue.min_offset().get(), queue.max_offset().get());
+        let first_where = |past: &dyn Fn(i64) -> bool| {
+            let (mut low, mut high) = (min, max);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                // A record that retention takes away meanwhile is old: the answer lies behind it.
+                let time = queue
+                    .entry(middle)
+                    .and_then(|entry| self.store_time_of(&entry));
+                if time.is_some_and(past) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            low
+        };
+        let offset = match boundary {
+            Boundary::Lower => first_where(&|time| time >= timestamp_ms),
+            Boundary::Upper => first_where(&|time| time > timestamp_ms)
+                .saturating_sub(1)
+                .max(min),
+        };
+        QueueOffset::new(offset)
+    }
+}
+
+/// Recovery fills the place of a lost message with a copy of the entry behind it, so that a Java broker can go on past
+/// it; here it is passed over.
+fn is_plug(entry: &Entry, next: Option<&Entry>) -> bool {
+    next.is_some_and(|next| next.log_offset == entry.log_offset)
+}
+
+pub(crate) fn push_joined(slices: &mut Vec<LogSlice>, slice: LogSlice) {
+    let rest = match slices.last_mut() {
+        Some(last) => last.join(slice),
+        None => Some(slice),
+    };
+    slices.extend(rest);
+}
+
+/// The keys of a message, checked against a query.
+pub(crate) fn has_key(record: &Record<'_>, key: &str) -> bool {
+    use crate::message::names;
+    let property = |name| record.properties.get(name);
+    property(names::UNIQ_KEY) == Some(key)
+        || property(names::KEYS).is_some_and(|keys| keys.split(' ').any(|known| known == key))
+}
