@@ -7,7 +7,9 @@
 //!
 //! Deliberately absent: string maps, and anything that decides what a request means.
 
+pub mod body;
 pub mod codes;
 pub mod command;
+pub mod fastjson;
 pub mod frame;
 pub mod header;
