@@ -334,7 +334,7 @@ mod tests {
     use super::super::{to_file, to_wire};
     use super::*;
 
-    #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(serde::Serialize, PartialEq, Eq, PartialOrd, Ord)]
     struct Key {
         id: i32,
         ids: BTreeMap<i32, bool>,
