@@ -28,6 +28,7 @@ mod window;
 
 use std::sync::Arc;
 
+pub use crate::base::{LogOffset, QueueOffset};
 pub use error::{AppendError, StoreError, WriteRefusal};
 pub use log::LogSlice;
 pub use log::append::{AppendGroup, Appended};
