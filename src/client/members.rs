@@ -1,0 +1,78 @@
+//! Which groups this client takes part in. Lock order: leaf.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::base::GroupName;
+
+use super::consumer::Core;
+use super::error::ClientError;
+
+#[derive(Debug, Default)]
+pub(crate) struct Members(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Producer groups and how many handles each has.
+    producers: BTreeMap<GroupName, usize>,
+    consumers: BTreeMap<GroupName, Weak<Core>>,
+}
+
+impl Members {
+    pub(crate) fn add_producer(&self, group: &GroupName) {
+        *self.0.lock().producers.entry(group.clone()).or_default() += 1;
+    }
+
+    /// `true` if that was the last handle of the group.
+    pub(crate) fn remove_producer(&self, group: &GroupName) -> bool {
+        let mut table = self.0.lock();
+        let Some(count) = table.producers.get_mut(group) else {
+            return false;
+        };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            table.producers.remove(group);
+        }
+        last
+    }
+
+    /// A client can be in a group only once: brokers know members by the client's id.
+    pub(crate) fn add_consumer(
+        &self,
+        group: &GroupName,
+        core: &Arc<Core>,
+    ) -> Result<(), ClientError> {
+        let mut table = self.0.lock();
+        if table
+            .consumers
+            .get(group)
+            .is_some_and(|core| core.strong_count() > 0)
+        {
+            return Err(ClientError::Usage(format!(
+                "this client is already a consumer in group {group}; connect another client"
+            )));
+        }
+        table.consumers.insert(group.clone(), Arc::downgrade(core));
+        Ok(())
+    }
+
+    pub(crate) fn remove_consumer(&self, group: &GroupName) {
+        self.0.lock().consumers.remove(group);
+    }
+
+    pub(crate) fn producers(&self) -> Vec<GroupName> {
+        self.0.lock().producers.keys().cloned().collect()
+    }
+
+    pub(crate) fn consumers(&self) -> Vec<Arc<Core>> {
+        let table = self.0.lock();
+        table.consumers.values().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<Core>> {
+        self.0.lock().consumers.get(group).and_then(Weak::upgrade)
+    }
+}
