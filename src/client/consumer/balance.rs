@@ -1,0 +1,243 @@
+//! Shares out the queues: which of them this member reads, when that changes, and from where it starts.
+//!
+//! Every member computes the same deal from the same two sorted lists, the queues and the members; nobody decides
+//! for others. The lists can differ for a moment, then a queue has two readers or none until the next look: messages
+//! may repeat, but are not lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+
+use crate::base::TopicName;
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::Command;
+use crate::protocol::header::NoHeader;
+use crate::protocol::header::pull::{
+    QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
+};
+use crate::protocol::fastjson;
+use crate::protocol::body::group::GetConsumerListByGroupResponseBody;
+
+use super::super::admin::{Boundary, queue_end, queue_offset_at, queue_start};
+use super::super::error::ClientError;
+use super::super::heartbeat;
+use super::super::net::{refused, unreadable};
+use super::super::queue::{MessageQueue, allocate_averagely};
+use super::super::route::Route;
+use super::StartFrom;
+use super::core::{Core, Owned};
+use super::fetch;
+
+/// How often the deal is looked at without a reason, as in Apache's clients.
+const CALM: Duration = Duration::from_secs(20);
+/// The first pause after a look that could not be finished; it doubles up to [`CALM`].
+const HURRY: Duration = Duration::from_secs(1);
+
+/// Deals queues until the consumer is closed.
+pub(super) async fn run(core: Arc<Core>) {
+    let mut balancer = Balancer {
+        core,
+        pulls: JoinSet::new(),
+        pulling: BTreeMap::new(),
+    };
+    let mut hurry = HURRY;
+    loop {
+        balancer.apply_resets().await;
+        let settled = balancer.look().await;
+        let pause = if settled { CALM } else { hurry };
+        hurry = if settled { HURRY } else { (hurry * 2).min(CALM) };
+        let core = Arc::clone(&balancer.core);
+        tokio::select! {
+            biased;
+            () = core.wake.notified() => hurry = HURRY,
+            () = sleep(pause) => {}
+        }
+        balancer.reap();
+    }
+}
+
+struct Balancer {
+    core: Arc<Core>,
+    /// One task for each owned queue; ends with the balancer.
+    pulls: JoinSet<()>,
+    pulling: BTreeMap<MessageQueue, AbortHandle>,
+}
+
+impl Balancer {
+    /// Looks at every topic once. `false` if a look has to be repeated soon.
+    async fn look(&mut self) -> bool {
+        let core = Arc::clone(&self.core);
+        let mut settled = true;
+        for subscription in core.subscriptions() {
+            match self.deal(subscription.topic()).await {
+                Ok(complete) => settled &= complete,
+                Err(error) => {
+                    settled = false;
+                    tracing::debug!(topic = %subscription.topic(), "queues not shared out: {error}");
+                }
+            }
+        }
+        settled
+    }
+
+    async fn deal(&mut self, topic: &TopicName) -> Result<bool, ClientError> {
+        let core = Arc::clone(&self.core);
+        let route = core.shared().routes.get(topic).await?;
+        let members = self.members(&route).await?;
+        if !members.contains(&core.shared().id) {
+            // The broker lost its memory, or was never told. Whoever reads now goes on reading.
+            heartbeat::beat(core.shared()).await;
+            return Ok(false);
+        }
+        let mut queues = route.read_queues();
+        queues.sort();
+        let members: Vec<String> = members.into_iter().collect();
+        let mine: BTreeSet<MessageQueue> = allocate_averagely(&queues, &members, &core.shared().id)
+            .into_iter()
+            .collect();
+        self.give_up_all_but(topic, &mine).await;
+        let mut complete = true;
+        for queue in mine {
+            if self.pulling.contains_key(&queue) {
+                continue;
+            }
+            match self.start_offset(&queue).await {
+                Ok(offset) => self.start(queue, offset),
+                Err(error) => {
+                    complete = false;
+                    tracing::debug!(%queue, "no offset to start from: {error}");
+                }
+            }
+        }
+        Ok(complete)
+    }
+
+    /// The ids of the group's members, sorted.
+    async fn members(&self, route: &Route) -> Result<BTreeSet<String>, ClientError> {
+        let shared = self.core.shared();
+        let code = RequestCode::GET_CONSUMER_LIST_BY_GROUP;
+        let mut last_error = ClientError::NoRoute {
+            topic: route.topic.to_string(),
+            reason: "no broker has it",
+        };
+        for address in route.brokers.iter().filter_map(|broker| broker.readable_at(0)) {
+            let request = Command::request(code, &NoHeader)
+                .with_field("consumerGroup", self.core.group().as_str());
+            match shared.net.call(address, request, shared.timeout()).await {
+                Ok(reply) if reply.code == ResponseCode::SUCCESS => {
+                    let list: GetConsumerListByGroupResponseBody = fastjson::from_slice(&reply.body)
+                        .map_err(|error| unreadable(address, code, error))?;
+                    return Ok(list.consumer_id_list.into_iter().collect());
+                }
+                // The broker's way to say that the group has no members.
+                Ok(reply) if reply.code == ResponseCode::SYSTEM_ERROR => return Ok(BTreeSet::new()),
+                Ok(reply) => last_error = refused(address, "GET_CONSUMER_LIST_BY_GROUP", &reply),
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+
+    /// Stops reading the queues of a topic that fell to others, and commits what was finished in them.
+    async fn give_up_all_but(&mut self, topic: &TopicName, mine: &BTreeSet<MessageQueue>) {
+        let lost: Vec<MessageQueue> = self
+            .pulling
+            .keys()
+            .filter(|queue| queue.topic == *topic && !mine.contains(*queue))
+            .cloned()
+            .collect();
+        for queue in lost {
+            tracing::debug!(%queue, "given up");
+            if let Some(owned) = self.stop(&queue) {
+                if let Err(error) = self.core.commit(&owned).await {
+                    tracing::warn!(%queue, "given up without a last commit: {error}");
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, queue: &MessageQueue) -> Option<Arc<Owned>> {
+        if let Some(task) = self.pulling.remove(queue) {
+            task.abort();
+        }
+        let owned = self.core.remove(queue)?;
+        owned.give_up();
+        Some(owned)
+    }
+
+    fn start(&mut self, queue: MessageQueue, offset: i64) {
+        tracing::debug!(%queue, offset, "taken");
+        let now_ms = self.core.shared().clock.now_ms();
+        let owned = Owned::new(queue.clone(), offset, now_ms);
+        self.core.add(&owned);
+        let task = fetch::run(Arc::clone(&self.core), owned);
+        let handle = self.pulls.spawn(task);
+        self.pulling.insert(queue, handle);
+    }
+
+    /// Starts the queues anew that an administrator has moved. A queue that is not ours is not our business.
+    async fn apply_resets(&mut self) {
+        for (queue, offset) in self.core.take_resets() {
+            if !self.pulling.contains_key(&queue) {
+                continue;
+            }
+            tracing::info!(%queue, offset, "reset by an administrator");
+            self.stop(&queue);
+            self.start(queue.clone(), offset);
+        }
+        if let Err(error) = self.core.commit_all().await {
+            tracing::debug!("offsets not committed: {error}");
+        }
+    }
+
+    /// Forgets pull tasks that ended. They end only by a panic, after which the next look starts them again.
+    fn reap(&mut self) {
+        while self.pulls.try_join_next().is_some() {}
+        let ended: Vec<MessageQueue> = self
+            .pulling
+            .iter()
+            .filter(|(_, task)| task.is_finished())
+            .map(|(queue, _)| queue.clone())
+            .collect();
+        for queue in ended {
+            self.stop(&queue);
+        }
+    }
+
+    /// Where to begin: where the group is, or else where the options say.
+    async fn start_offset(&self, queue: &MessageQueue) -> Result<i64, ClientError> {
+        let shared = self.core.shared();
+        let from = self.core.options().start_from;
+        let address = shared.read_address(queue, 0).await?;
+        let code = RequestCode::QUERY_CONSUMER_OFFSET;
+        let header = QueryConsumerOffsetRequestHeader {
+            consumer_group: self.core.group().as_str(),
+            topic: queue.topic.as_str(),
+            queue_id: queue.queue.to_wire(),
+            set_zero_if_not_found: (from != StartFrom::Unspecified).then_some(false),
+            broker_name: Some(queue.broker.as_str()),
+        };
+        let request = Command::request(code, &header);
+        let reply = shared.net.call(&address, request, shared.timeout()).await?;
+        match reply.code {
+            ResponseCode::SUCCESS => {
+                let header: QueryConsumerOffsetResponseHeader = reply
+                    .header()
+                    .map_err(|error| unreadable(&address, code, error))?;
+                Ok(header.offset)
+            }
+            ResponseCode::QUERY_NOT_FOUND => match from {
+                _ if queue.topic.is_retry() => Ok(0),
+                StartFrom::Unspecified | StartFrom::Latest => queue_end(shared, queue).await,
+                StartFrom::Earliest => queue_start(shared, queue).await,
+                StartFrom::Time { ms } => {
+                    queue_offset_at(shared, queue, ms, Boundary::Lower).await
+                }
+            },
+            _ => Err(refused(&address, "QUERY_CONSUMER_OFFSET", &reply)),
+        }
+    }
+}

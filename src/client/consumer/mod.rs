@@ -1,0 +1,214 @@
+//! A member of a consumer group: takes its share of the queues and hands their messages out.
+//!
+//! Three kinds of tasks work for a consumer: the balancer, a pull loop for each owned queue, and the committer. What
+//! they fetch waits in one buffer with a bound. An offset is committed only when every message before it was
+//! acknowledged, so a crash can repeat messages but not lose any.
+//!
+//! Absent on purpose: ordered consumption (queue locks), broadcasting and POP.
+
+mod balance;
+mod core;
+mod delivery;
+mod fetch;
+mod flow;
+mod progress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use crate::base::GroupName;
+
+pub(crate) use self::core::{Buffered, Core};
+pub use self::delivery::Delivery;
+
+use super::error::ClientError;
+use super::heartbeat;
+use super::shared::Shared;
+use super::subscription::Subscription;
+
+/// Where a group begins that has no offset for a queue yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// As Apache's clients by default: at the first message if the queue is young enough to hold everything that was
+    /// ever in it, so that a queue added to a topic loses nothing, else at the end.
+    #[default]
+    Unspecified,
+    /// At the end: only what comes from now on.
+    Latest,
+    /// At the first message that is still there.
+    Earliest,
+    /// At the first message stored at or after a time.
+    Time {
+        /// Milliseconds since 1970.
+        ms: i64,
+    },
+}
+
+/// What a [`Consumer`] wants and what it may cost.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    /// The topics and tags. All members of a group must want the same.
+    pub subscriptions: Vec<Subscription>,
+    /// Where a new group begins.
+    pub start_from: StartFrom,
+    /// Messages in one pull.
+    pub pull_messages_max: u32,
+    /// How long a broker may hold a pull that finds nothing.
+    pub pull_hold: Duration,
+    /// No pull begins while so many messages are buffered or handed out.
+    pub buffered_messages_max: usize,
+    /// No pull begins while so many bytes are buffered or handed out.
+    pub buffered_bytes_max: usize,
+    /// How often offsets are committed.
+    pub commit_every: Duration,
+    /// How often a message is retried before it becomes a dead letter.
+    pub retries_max: u32,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        Self {
+            subscriptions: Vec::new(),
+            start_from: StartFrom::default(),
+            pull_messages_max: 32,
+            pull_hold: Duration::from_secs(15),
+            buffered_messages_max: 1000,
+            buffered_bytes_max: 64 << 20,
+            commit_every: Duration::from_secs(5),
+            retries_max: 16,
+        }
+    }
+}
+
+/// A member of a consumer group; hands out messages one by one.
+///
+/// Call [`Consumer::close`] to leave in order. A consumer that is dropped tells the brokers in passing, without
+/// waiting for the last commit; the group then sees the last few messages again.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), rmq::client::ClientError> {
+/// use rmq::client::{Client, ClientOptions, ConsumerOptions, Subscription};
+///
+/// let client = Client::connect(["127.0.0.1:9876"], ClientOptions::default()).await?;
+/// let options = ConsumerOptions {
+///     subscriptions: vec![Subscription::tagged("orders", "paid || sent")?],
+///     ..ConsumerOptions::default()
+/// };
+/// let mut consumer = client.consumer("billing", options).await?;
+/// while let Some(delivery) = consumer.next().await {
+///     println!("{}: {} bytes", delivery.message_id(), delivery.body().len());
+///     delivery.ack();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Consumer {
+    core: Arc<Core>,
+    deliveries: mpsc::UnboundedReceiver<Buffered>,
+    tasks: JoinSet<()>,
+    left: bool,
+}
+
+impl Consumer {
+    pub(crate) async fn join(
+        shared: Arc<Shared>,
+        group: GroupName,
+        options: ConsumerOptions,
+    ) -> Result<Self, ClientError> {
+        if options.subscriptions.is_empty() {
+            return Err(ClientError::Usage(
+                "a consumer needs at least one subscription".to_owned(),
+            ));
+        }
+        let (out, deliveries) = mpsc::unbounded_channel();
+        let core = Arc::new(Core::new(shared, group, options, out));
+        core.shared().members.add_consumer(core.group(), &core)?;
+        // From here on dropping the consumer leaves the group.
+        let mut consumer = Self {
+            core: Arc::clone(&core),
+            deliveries,
+            tasks: JoinSet::new(),
+            left: false,
+        };
+        for subscription in &core.options().subscriptions {
+            match core.shared().routes.get(subscription.topic()).await {
+                // A topic may come into being later.
+                Ok(_) | Err(ClientError::NoRoute { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        heartbeat::beat(core.shared()).await;
+        consumer.tasks.spawn(balance::run(Arc::clone(&core)));
+        consumer.tasks.spawn(commit_regularly(core));
+        Ok(consumer)
+    }
+
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        self.core.group()
+    }
+
+    /// The next message, as soon as there is one. `None` only after the client was closed.
+    ///
+    /// Safe to use in `select!`: a message is not lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            let buffered = self.deliveries.recv().await?;
+            if let Buffered::FromQueue { owned, message, .. } = &buffered {
+                if !owned.wants(message.queue_offset) {
+                    continue;
+                }
+            }
+            return Some(Delivery::new(&self.core, buffered));
+        }
+    }
+
+    /// The queues this member reads at present.
+    pub fn queues(&self) -> Vec<super::queue::MessageQueue> {
+        let owned = self.core.owned();
+        owned.iter().map(|owned| owned.queue.clone()).collect()
+    }
+
+    /// Commits now what was acknowledged, without waiting for the next regular commit.
+    pub async fn commit(&self) -> Result<(), ClientError> {
+        self.core.commit_all().await
+    }
+
+    /// Stops, commits what was acknowledged, and leaves the group. Messages that were fetched and not handed out go
+    /// to other members.
+    ///
+    /// The error is that of a commit; the group was left all the same.
+    pub async fn close(mut self) -> Result<(), ClientError> {
+        self.tasks.shutdown().await;
+        let committed = self.core.commit_all().await;
+        self.left = true;
+        self.core.shared().members.remove_consumer(self.core.group());
+        self.core.shared().leave(None, Some(self.core.group())).await;
+        committed
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        if !self.left {
+            let shared = self.core.shared();
+            shared.members.remove_consumer(self.core.group());
+            shared.leave_in_passing(None, Some(self.core.group()));
+        }
+    }
+}
+
+async fn commit_regularly(core: Arc<Core>) {
+    let mut ticks = interval(core.options().commit_every.max(Duration::from_millis(10)));
+    loop {
+        ticks.tick().await;
+        if let Err(error) = core.commit_all().await {
+            tracing::warn!(group = %core.group(), "offsets not committed: {error}");
+        }
+    }
+}
