@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::{BrokerName, GroupName, TopicName};
-use crate::protocol::body::cluster::ClusterInfo;
-use crate::protocol::body::topic::TopicList;
+use crate::protocol::body::lists::TopicList;
+use crate::protocol::body::route::ClusterInfo;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Reply};
 use crate::protocol::fastjson;
@@ -110,8 +110,8 @@ impl Admin {
     pub async fn topics(&self) -> Result<Vec<String>, ClientError> {
         let code = RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER;
         let (address, reply) = self.ask_name_server(code).await?;
-        let list: TopicList = fastjson::from_slice(&reply.body)
-            .map_err(|error| unreadable(&address, code, error))?;
+        let list: TopicList =
+            fastjson::from_slice(&reply.body).map_err(|error| unreadable(&address, code, error))?;
         let mut topics: Vec<String> = list.topic_list.into_iter().collect();
         topics.sort();
         Ok(topics)
@@ -121,8 +121,8 @@ impl Admin {
     pub async fn clusters(&self) -> Result<Clusters, ClientError> {
         let code = RequestCode::GET_BROKER_CLUSTER_INFO;
         let (address, reply) = self.ask_name_server(code).await?;
-        let info: ClusterInfo = fastjson::from_slice(&reply.body)
-            .map_err(|error| unreadable(&address, code, error))?;
+        let info: ClusterInfo =
+            fastjson::from_slice(&reply.body).map_err(|error| unreadable(&address, code, error))?;
         let mut brokers: Vec<RouteBroker> = info
             .broker_addr_table
             .into_values()

@@ -114,10 +114,7 @@ impl ClientError {
     /// about the connection, and its list of codes (`DefaultMQProducer.retryResponseCodes`).
     pub fn is_retried_elsewhere(&self) -> bool {
         self.is_unreachable()
-            || matches!(
-                self.code(),
-                Some(1 | 2 | 14 | 16 | 17 | 204 | 205 | 1500)
-            )
+            || matches!(self.code(), Some(1 | 2 | 14 | 16 | 17 | 204 | 205 | 1500))
     }
 }
 

@@ -6,7 +6,8 @@
 use tokio::task::JoinSet;
 
 use crate::protocol::body::heartbeat::{
-    ConsumerData, HeartbeatData, ProducerData, SubscriptionData,
+    ConsumeFromWhere, ConsumeType, ConsumerData, EXPRESSION_TAG, HeartbeatData, MessageModel,
+    ProducerData, SubscriptionData,
 };
 use crate::protocol::codes::RequestCode;
 use crate::protocol::command::Command;
@@ -47,8 +48,7 @@ pub(crate) async fn beat(shared: &Shared) {
     for address in shared.routes.broker_addresses() {
         let net = std::sync::Arc::clone(&shared.net);
         let timeout = shared.timeout();
-        let request =
-            Command::request(RequestCode::HEART_BEAT, &NoHeader).with_body(body.clone());
+        let request = Command::request(RequestCode::HEART_BEAT, &NoHeader).with_body(body.clone());
         calls.spawn(async move { net.call_ok(&address, request, timeout).await.map(drop) });
     }
     while let Some(answered) = calls.join_next().await {
@@ -61,14 +61,13 @@ pub(crate) async fn beat(shared: &Shared) {
 fn consumer_data(core: &Core) -> ConsumerData {
     ConsumerData {
         group_name: core.group().to_string(),
-        consume_type: "CONSUME_PASSIVELY".to_owned(),
-        message_model: "CLUSTERING".to_owned(),
+        consume_type: ConsumeType::Passively,
+        message_model: MessageModel::Clustering,
         consume_from_where: match core.options().start_from {
-            StartFrom::Unspecified | StartFrom::Latest => "CONSUME_FROM_LAST_OFFSET",
-            StartFrom::Earliest => "CONSUME_FROM_FIRST_OFFSET",
-            StartFrom::Time { .. } => "CONSUME_FROM_TIMESTAMP",
-        }
-        .to_owned(),
+            StartFrom::Unspecified | StartFrom::Latest => ConsumeFromWhere::LastOffset,
+            StartFrom::Earliest => ConsumeFromWhere::FirstOffset,
+            StartFrom::Time { .. } => ConsumeFromWhere::Timestamp,
+        },
         subscription_data_set: core
             .subscriptions()
             .map(|subscription| subscription_data(subscription, core.started_ms()))
@@ -85,7 +84,7 @@ pub(crate) fn subscription_data(subscription: &Subscription, version: i64) -> Su
         tags_set: subscription.tags().map(str::to_owned).collect(),
         code_set: subscription.codes().collect(),
         sub_version: version,
-        expression_type: Some("TAG".to_owned()),
+        expression_type: EXPRESSION_TAG.to_owned(),
         class_filter_mode: false,
     }
 }

@@ -42,7 +42,8 @@ impl Inbound {
         let asker = Asker::of(channel, &head);
         let answer = match head.request_code() {
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => {
-                if let Some(core) = field(&head, "consumerGroup").and_then(|group| self.core(group)) {
+                if let Some(core) = field(&head, "consumerGroup").and_then(|group| self.core(group))
+                {
                     core.rebalance_soon();
                 }
                 None
@@ -85,7 +86,11 @@ impl Inbound {
             return Ok(());
         };
         let wanted = reports::read_reset(body)?;
-        core.reset(wanted.into_iter().filter(|(queue, _)| queue.topic.as_str() == topic));
+        core.reset(
+            wanted
+                .into_iter()
+                .filter(|(queue, _)| queue.topic.as_str() == topic),
+        );
         Ok(())
     }
 
@@ -190,8 +195,10 @@ impl Asker {
 
     fn answer(&self, answer: &Command) {
         if !self.oneway {
-            self.channel
-                .send_with(|out| answer.encode(self.serialization, self.opaque, out));
+            self.channel.send_with(
+                |out| answer.encode_head(self.serialization, self.opaque, out),
+                [answer.body.clone()],
+            );
         }
     }
 }

@@ -34,6 +34,7 @@ mod subscription;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -97,7 +98,7 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
-    tasks: Arc<JoinSet<()>>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Client {
@@ -121,7 +122,7 @@ impl Client {
         tasks.spawn(keep_routes(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            tasks: Arc::new(tasks),
+            tasks: Arc::new(Mutex::new(tasks)),
         })
     }
 
@@ -131,11 +132,7 @@ impl Client {
     }
 
     /// A producer in `group`.
-    pub fn producer(
-        &self,
-        group: &str,
-        options: ProducerOptions,
-    ) -> Result<Producer, ClientError> {
+    pub fn producer(&self, group: &str, options: ProducerOptions) -> Result<Producer, ClientError> {
         let group = GroupName::parse(group)?;
         Ok(Producer::join(self.clone(), group, options))
     }
@@ -157,7 +154,7 @@ impl Client {
         topic: &str,
         options: ReadOptions,
     ) -> Result<PullReader, ClientError> {
-        PullReader::open(Arc::clone(&self.shared), topic, options).await
+        PullReader::open(self.clone(), topic, options).await
     }
 
     /// Administration.
@@ -165,9 +162,10 @@ impl Client {
         Admin::new(Arc::clone(&self.shared))
     }
 
-    /// Writes out what is queued and ends all connections. Handles that are still there fail from now on, or connect
-    /// again; close consumers first.
+    /// Leaves the producer groups, writes out what is queued and ends all connections. Close consumers first: a handle
+    /// that is still there connects again when it is used, but its heartbeats have ended.
     pub async fn close(self) {
+        self.tasks.lock().abort_all();
         for group in self.shared.members.producers() {
             self.shared.leave(Some(&group), None).await;
         }
@@ -180,7 +178,12 @@ impl Client {
 }
 
 async fn keep_alive(shared: Arc<Shared>) {
-    let mut ticks = interval(shared.options.heartbeat_every.max(Duration::from_millis(10)));
+    let mut ticks = interval(
+        shared
+            .options
+            .heartbeat_every
+            .max(Duration::from_millis(10)),
+    );
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

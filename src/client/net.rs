@@ -124,14 +124,14 @@ impl Net {
         limit: Duration,
     ) -> Result<(), ClientError> {
         let channel = self.channel(address, limit).await?;
-        channel.send_oneway(&ours(request).oneway());
+        channel.send_oneway(ours(request));
         Ok(())
     }
 
     /// The same, without waiting, to a peer we are connected to. For destructors, which cannot wait.
     pub(crate) fn oneway_if_connected(&self, address: &str, request: Command) {
         if let Some(channel) = self.open_channel(address) {
-            channel.send_oneway(&ours(request).oneway());
+            channel.send_oneway(ours(request));
         }
     }
 

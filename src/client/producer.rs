@@ -17,6 +17,7 @@ use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Reply};
 use crate::protocol::header::send::{SendMessageRequestHeaderV2, SendMessageResponseHeader};
 
+use super::Client;
 use super::error::ClientError;
 use super::message::Message;
 use super::net::{refused, unreadable};
@@ -126,8 +127,8 @@ struct Inner {
     group: GroupName,
     options: ProducerOptions,
     turn: AtomicUsize,
-    /// Whether brokers are told about the group; not for the one messages are sent back with.
-    registered: bool,
+    /// Keeps heartbeats going. `None` for the producer messages are sent back with: brokers are not told about it.
+    client: Option<Client>,
 }
 
 /// A request body that is ready to be sent to any queue of its topic.
@@ -143,22 +144,23 @@ struct Parcel {
 }
 
 impl Producer {
-    pub(crate) fn join(shared: Arc<Shared>, group: GroupName, options: ProducerOptions) -> Self {
+    pub(crate) fn join(client: Client, group: GroupName, options: ProducerOptions) -> Self {
+        let shared = Arc::clone(client.shared());
         shared.members.add_producer(&group);
-        Self::new(shared, group, options, true)
+        Self::new(shared, group, options, Some(client))
     }
 
     /// The producer consumers give failed messages back with, when the broker that holds them cannot.
     pub(crate) fn internal(shared: Arc<Shared>) -> Self {
         let group = GroupName::stored("CLIENT_INNER_PRODUCER");
-        Self::new(shared, group, ProducerOptions::default(), false)
+        Self::new(shared, group, ProducerOptions::default(), None)
     }
 
     fn new(
         shared: Arc<Shared>,
         group: GroupName,
         options: ProducerOptions,
-        registered: bool,
+        client: Option<Client>,
     ) -> Self {
         // Many short-lived producers that all began at the first queue would leave the others empty.
         let turn = usize::try_from(shared.clock.now_ms()).unwrap_or_default();
@@ -167,7 +169,7 @@ impl Producer {
             group,
             options,
             turn: AtomicUsize::new(turn),
-            registered,
+            client,
         }))
     }
 
@@ -186,7 +188,7 @@ impl Producer {
     pub(crate) async fn send_checked(&self, message: Message) -> Result<SendReceipt, ClientError> {
         let (parcel, id) = self.parcel(message)?;
         let (queue, reply) = self.deliver(&parcel).await?;
-        self.receipt(queue, &reply, id)
+        Self::receipt(queue, &reply, id)
     }
 
     /// Sends a message to one queue, without going elsewhere when that fails.
@@ -207,7 +209,7 @@ impl Producer {
         let reply = self
             .attempt(&route, &queue, &parcel, self.0.options.send_timeout)
             .await?;
-        self.receipt(queue, &reply, id)
+        Self::receipt(queue, &reply, id)
     }
 
     /// Sends a message and does not wait. That it was handed to a connection is all that `Ok` means.
@@ -230,7 +232,7 @@ impl Producer {
     ) -> Result<Vec<SendReceipt>, ClientError> {
         let (parcel, ids) = self.batch_parcel(messages)?;
         let (queue, reply) = self.deliver(&parcel).await?;
-        let first = self.receipt(queue, &reply, String::new())?;
+        let first = Self::receipt(queue, &reply, String::new())?;
         let mut places = first.offset_message_id.split(',');
         Ok((0..)
             .zip(ids)
@@ -286,7 +288,9 @@ impl Producer {
             message.check_property_names()?;
             let this = message.check(options.body_bytes_max)?;
             if message.is_delayed() || this.is_retry() {
-                return Err(refuse("a delayed message or one for a retry topic cannot travel in a batch"));
+                return Err(refuse(
+                    "a delayed message or one for a retry topic cannot travel in a batch",
+                ));
             }
             if topic.get_or_insert_with(|| this.clone()) != &this {
                 return Err(refuse("the messages of a batch must have one topic"));
@@ -438,7 +442,6 @@ impl Producer {
     }
 
     fn receipt(
-        &self,
         queue: MessageQueue,
         reply: &Reply,
         message_id: String,
@@ -462,7 +465,7 @@ impl Producer {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.registered && self.shared.members.remove_producer(&self.group) {
+        if self.client.is_some() && self.shared.members.remove_producer(&self.group) {
             self.shared.leave_in_passing(Some(&self.group), None);
         }
     }
@@ -473,7 +476,10 @@ fn wire_text(message: &Message) -> Result<String, ClientError> {
     let wire = message.properties.to_wire();
     if wire.len() > crate::message::properties::MAX_BYTES {
         return Err(ClientError::Message {
-            reason: format!("the properties have {} bytes, the limit is 32767", wire.len()),
+            reason: format!(
+                "the properties have {} bytes, the limit is 32767",
+                wire.len()
+            ),
         });
     }
     String::from_utf8(wire).map_err(|error| ClientError::Message {

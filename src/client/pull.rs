@@ -54,10 +54,6 @@ pub(crate) struct Pulled {
     pub(crate) status: PullStatus,
     /// Where to go on.
     pub(crate) next: i64,
-    /// The queue's first offset at the time of the answer.
-    pub(crate) min: i64,
-    /// The queue's end at the time of the answer.
-    pub(crate) max: i64,
     pub(crate) suggested_broker: i64,
     /// Those that are wanted.
     pub(crate) messages: Vec<Received>,
@@ -108,8 +104,9 @@ pub(crate) async fn pull(shared: &Shared, request: &Pull<'_>) -> Result<Pulled, 
         .header()
         .map_err(|error| unreadable(&address, code, error))?;
     let mut messages = match status {
-        PullStatus::Found => decode(&reply.body, queue)
-            .map_err(|error| unreadable(&address, code, error))?,
+        PullStatus::Found => {
+            decode(&reply.body, queue).map_err(|error| unreadable(&address, code, error))?
+        }
         _ => Vec::new(),
     };
     // The broker compares hashes of tags only.
@@ -117,8 +114,6 @@ pub(crate) async fn pull(shared: &Shared, request: &Pull<'_>) -> Result<Pulled, 
     Ok(Pulled {
         status,
         next: header.next_begin_offset,
-        min: header.min_offset,
-        max: header.max_offset,
         suggested_broker: header.suggest_which_broker_id,
         messages,
     })

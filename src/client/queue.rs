@@ -75,10 +75,7 @@ mod tests {
 
     #[test]
     fn shares_are_contiguous_and_the_first_take_the_rest() {
-        assert_eq!(
-            shares(8, 3),
-            vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]
-        );
+        assert_eq!(shares(8, 3), vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
         assert_eq!(shares(4, 2), vec![vec![0, 1], vec![2, 3]]);
         assert_eq!(shares(2, 3), vec![vec![0], vec![1], vec![]]);
         assert_eq!(shares(0, 2), vec![Vec::<u32>::new(), vec![]]);

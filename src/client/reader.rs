@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::base::{GroupName, TopicName};
 use crate::protocol::codes::ResponseCode;
 
+use super::Client;
 use super::admin::{Boundary, queue_end, queue_offset_at, queue_start};
 use super::error::ClientError;
 use super::message::Received;
@@ -108,6 +109,7 @@ pub struct PullReader {
     last: Option<usize>,
     caught_up: bool,
     _tasks: JoinSet<()>,
+    _client: Client,
 }
 
 #[derive(Debug)]
@@ -132,11 +134,12 @@ impl Stream {
 
 impl PullReader {
     pub(crate) async fn open(
-        shared: Arc<Shared>,
+        client: Client,
         topic: &str,
         options: ReadOptions,
     ) -> Result<Self, ClientError> {
         let topic = TopicName::parse(topic)?;
+        let shared = Arc::clone(client.shared());
         let route = shared.routes.refresh(&topic).await?;
         let mut queues = route.read_queues();
         if !options.queues.is_empty() {
@@ -183,6 +186,7 @@ impl PullReader {
             },
             caught_up: false,
             _tasks: tasks,
+            _client: client,
         })
     }
 

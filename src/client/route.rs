@@ -145,7 +145,9 @@ impl Route {
         conf.split(';')
             .filter_map(|part| part.split_once(':'))
             .filter_map(|(broker, count)| Some((broker, count.trim().parse::<u32>().ok()?)))
-            .flat_map(|(broker, count)| self.numbered(&BrokerName::stored(broker), count.min(65536)))
+            .flat_map(|(broker, count)| {
+                self.numbered(&BrokerName::stored(broker), count.min(65536))
+            })
             .collect()
     }
 

@@ -108,7 +108,8 @@ impl Routes {
         }
         match self.refresh(topic).await {
             Err(error @ ClientError::NoRoute { .. }) => {
-                let Some(template) = self.fetch(&TopicName::stored(AUTO_CREATE_TOPIC)).await? else {
+                let Some(template) = self.fetch(&TopicName::stored(AUTO_CREATE_TOPIC)).await?
+                else {
                     return Err(error);
                 };
                 let route = Arc::new(template.for_new_topic(topic.clone(), NEW_TOPIC_QUEUES));

@@ -90,7 +90,11 @@ impl Shared {
     }
 
     /// Tells all known brokers, without waiting, that this client leaves a group.
-    pub(crate) fn leave_in_passing(&self, producer: Option<&GroupName>, consumer: Option<&GroupName>) {
+    pub(crate) fn leave_in_passing(
+        &self,
+        producer: Option<&GroupName>,
+        consumer: Option<&GroupName>,
+    ) {
         for address in self.routes.broker_addresses() {
             let request = self.leave_request(producer, consumer);
             self.net.oneway_if_connected(&address, request);

@@ -12,14 +12,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::base::TopicName;
+use crate::protocol::body::lists::GetConsumerListByGroupResponseBody;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
+use crate::protocol::fastjson;
 use crate::protocol::header::NoHeader;
 use crate::protocol::header::pull::{
     QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
 };
-use crate::protocol::fastjson;
-use crate::protocol::body::group::GetConsumerListByGroupResponseBody;
 
 use super::super::admin::{Boundary, queue_end, queue_offset_at, queue_start};
 use super::super::error::ClientError;
@@ -48,7 +48,11 @@ pub(super) async fn run(core: Arc<Core>) {
         balancer.apply_resets().await;
         let settled = balancer.look().await;
         let pause = if settled { CALM } else { hurry };
-        hurry = if settled { HURRY } else { (hurry * 2).min(CALM) };
+        hurry = if settled {
+            HURRY
+        } else {
+            (hurry * 2).min(CALM)
+        };
         let core = Arc::clone(&balancer.core);
         tokio::select! {
             biased;
@@ -123,13 +127,18 @@ impl Balancer {
             topic: route.topic.to_string(),
             reason: "no broker has it",
         };
-        for address in route.brokers.iter().filter_map(|broker| broker.readable_at(0)) {
+        for address in route
+            .brokers
+            .iter()
+            .filter_map(|broker| broker.readable_at(0))
+        {
             let request = Command::request(code, &NoHeader)
                 .with_field("consumerGroup", self.core.group().as_str());
             match shared.net.call(address, request, shared.timeout()).await {
                 Ok(reply) if reply.code == ResponseCode::SUCCESS => {
-                    let list: GetConsumerListByGroupResponseBody = fastjson::from_slice(&reply.body)
-                        .map_err(|error| unreadable(address, code, error))?;
+                    let list: GetConsumerListByGroupResponseBody =
+                        fastjson::from_slice(&reply.body)
+                            .map_err(|error| unreadable(address, code, error))?;
                     return Ok(list.consumer_id_list.into_iter().collect());
                 }
                 // The broker's way to say that the group has no members.
@@ -151,10 +160,10 @@ impl Balancer {
             .collect();
         for queue in lost {
             tracing::debug!(%queue, "given up");
-            if let Some(owned) = self.stop(&queue) {
-                if let Err(error) = self.core.commit(&owned).await {
-                    tracing::warn!(%queue, "given up without a last commit: {error}");
-                }
+            if let Some(owned) = self.stop(&queue)
+                && let Err(error) = self.core.commit(&owned).await
+            {
+                tracing::warn!(%queue, "given up without a last commit: {error}");
             }
         }
     }
@@ -233,9 +242,7 @@ impl Balancer {
                 _ if queue.topic.is_retry() => Ok(0),
                 StartFrom::Unspecified | StartFrom::Latest => queue_end(shared, queue).await,
                 StartFrom::Earliest => queue_start(shared, queue).await,
-                StartFrom::Time { ms } => {
-                    queue_offset_at(shared, queue, ms, Boundary::Lower).await
-                }
+                StartFrom::Time { ms } => queue_offset_at(shared, queue, ms, Boundary::Lower).await,
             },
             _ => Err(refused(&address, "QUERY_CONSUMER_OFFSET", &reply)),
         }

@@ -82,12 +82,9 @@ async fn take_in(core: &Core, owned: &Arc<Owned>, pulled: Pulled) {
 }
 
 async fn recover(core: &Core, owned: &Owned, error: &ClientError) {
-    let code = error.code().map(ResponseCode);
-    let pause = match code {
+    let pause = match error.code().map(ResponseCode) {
         Some(ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL) => AFTER_BUSY,
-        Some(
-            ResponseCode::SUBSCRIPTION_NOT_EXIST | ResponseCode::SUBSCRIPTION_NOT_LATEST,
-        ) => {
+        Some(ResponseCode::SUBSCRIPTION_NOT_EXIST | ResponseCode::SUBSCRIPTION_NOT_LATEST) => {
             heartbeat::beat(core.shared()).await;
             AFTER_HEARTBEAT
         }

@@ -22,12 +22,12 @@ use tokio::time::interval;
 
 use crate::base::GroupName;
 
-pub(crate) use self::core::{Buffered, Core};
+pub(crate) use self::core::{Buffered, Core, OwnedView};
 pub use self::delivery::Delivery;
 
+use super::Client;
 use super::error::ClientError;
 use super::heartbeat;
-use super::shared::Shared;
 use super::subscription::Subscription;
 
 /// Where a group begins that has no offset for a queue yet.
@@ -112,11 +112,13 @@ pub struct Consumer {
     deliveries: mpsc::UnboundedReceiver<Buffered>,
     tasks: JoinSet<()>,
     left: bool,
+    /// Keeps heartbeats going.
+    _client: Client,
 }
 
 impl Consumer {
     pub(crate) async fn join(
-        shared: Arc<Shared>,
+        client: Client,
         group: GroupName,
         options: ConsumerOptions,
     ) -> Result<Self, ClientError> {
@@ -126,6 +128,7 @@ impl Consumer {
             ));
         }
         let (out, deliveries) = mpsc::unbounded_channel();
+        let shared = Arc::clone(client.shared());
         let core = Arc::new(Core::new(shared, group, options, out));
         core.shared().members.add_consumer(core.group(), &core)?;
         // From here on dropping the consumer leaves the group.
@@ -134,6 +137,7 @@ impl Consumer {
             deliveries,
             tasks: JoinSet::new(),
             left: false,
+            _client: client,
         };
         for subscription in &core.options().subscriptions {
             match core.shared().routes.get(subscription.topic()).await {
@@ -159,10 +163,10 @@ impl Consumer {
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
             let buffered = self.deliveries.recv().await?;
-            if let Buffered::FromQueue { owned, message, .. } = &buffered {
-                if !owned.wants(message.queue_offset) {
-                    continue;
-                }
+            if let Buffered::FromQueue { owned, message, .. } = &buffered
+                && !owned.wants(message.queue_offset)
+            {
+                continue;
             }
             return Some(Delivery::new(&self.core, buffered));
         }
@@ -187,8 +191,14 @@ impl Consumer {
         self.tasks.shutdown().await;
         let committed = self.core.commit_all().await;
         self.left = true;
-        self.core.shared().members.remove_consumer(self.core.group());
-        self.core.shared().leave(None, Some(self.core.group())).await;
+        self.core
+            .shared()
+            .members
+            .remove_consumer(self.core.group());
+        self.core
+            .shared()
+            .leave(None, Some(self.core.group()))
+            .await;
         committed
     }
 }
