@@ -82,10 +82,11 @@ impl Channel {
         self.outbox.append(encode, body);
     }
 
-    /// Answers the request that `head` belongs to, unless its sender wants no answer.
-    pub(crate) fn answer(&self, head: &Head<'_>, answer: Command) {
-        if !head.is_oneway() {
-            self.send_command(head.serialization, head.opaque, answer);
+    /// Answers a request of the peer, unless it wants no answer.
+    pub(crate) fn answer(&self, asked: impl Into<Asked>, answer: Command) {
+        let asked = asked.into();
+        if !asked.oneway {
+            self.send_command(asked.serialization, asked.opaque, answer);
         }
     }
 
@@ -181,6 +182,24 @@ impl Channel {
     /// The service knows.
     pub(super) fn finished(&self) {
         self.ended.advance(1);
+    }
+}
+
+/// What must be kept of a request to answer it later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    serialization: Serialization,
+    opaque: i32,
+    oneway: bool,
+}
+
+impl From<&Head<'_>> for Asked {
+    fn from(head: &Head<'_>) -> Self {
+        Self {
+            serialization: head.serialization,
+            opaque: head.opaque,
+            oneway: head.is_oneway(),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ mod server;
 mod tests;
 
 pub(crate) use calls::CallError;
-pub(crate) use channel::{Channel, InFlight};
+pub(crate) use channel::{Asked, Channel, InFlight};
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use outbox::Out;
 pub(crate) use server::{Server, serve};
