@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::NameServer;
 use super::kv::ORDER_TOPIC_CONFIG;
 use super::routes::{Gone, Registration, keep_zone};
 use super::settings::Refused;
-use super::NameServer;
 use crate::protocol::body::lists::{KVTable, TopicList};
 use crate::protocol::body::register::{RegisterBrokerBody, RegisterError};
 use crate::protocol::body::route::{
@@ -120,8 +120,9 @@ impl NameServer {
     fn route(&self, request: &Request<'_, '_>) -> Result<Command, Failed> {
         let header: header::GetRouteInfoRequestHeader<'_> = request.head.header()?;
         if self.still_waits() {
-            return Ok(Command::response(ResponseCode::SYSTEM_ERROR)
-                .with_remark("name server not ready"));
+            return Ok(
+                Command::response(ResponseCode::SYSTEM_ERROR).with_remark("name server not ready")
+            );
         }
         let zone = request.zone();
         let route = match zone {
@@ -158,9 +159,7 @@ impl NameServer {
         let crc = header.body_crc32;
         if crc != 0 && crc != RegisterBrokerBody::crc(&request.body) {
             tracing::warn!(peer = %request.channel.peer(), "a registration whose checksum is wrong");
-            return Ok(
-                Command::response(ResponseCode::SYSTEM_ERROR).with_remark("crc32 not match")
-            );
+            return Ok(Command::response(ResponseCode::SYSTEM_ERROR).with_remark("crc32 not match"));
         }
         let (topics, filter_servers) = registered_body(request, header.compressed)?;
         let broker = Registration {
@@ -269,10 +268,8 @@ impl NameServer {
         let header: header::GetKVListByNamespaceRequestHeader<'_> = request.head.header()?;
         match self.kv.namespace(header.namespace) {
             Some(table) => success_with(&KVTable { table }),
-            None => Ok(Command::response(ResponseCode::QUERY_NOT_FOUND).with_remark(format!(
-                "No config item, Namespace: {}",
-                header.namespace
-            ))),
+            None => Ok(Command::response(ResponseCode::QUERY_NOT_FOUND)
+                .with_remark(format!("No config item, Namespace: {}", header.namespace))),
         }
     }
 

@@ -194,11 +194,7 @@ mod tests {
         fs::write(&path, b"\0garbage").unwrap();
         let error = KvConfig::open(Some(path.clone())).unwrap_err().to_string();
         assert!(error.contains("kvConfig.json"), "{error}");
-        fs::write(
-            beside(&path, ".bak"),
-            br#"{"configTable":{"n":{"k":"v"}}}"#,
-        )
-        .unwrap();
+        fs::write(beside(&path, ".bak"), br#"{"configTable":{"n":{"k":"v"}}}"#).unwrap();
         let kv = KvConfig::open(Some(path)).unwrap();
         assert_eq!(kv.get("n", "k").unwrap(), "v");
     }

@@ -126,7 +126,8 @@ impl Settings {
         let mut changed = self.clone();
         let pairs: Vec<_> = properties(text).collect();
         let black = |key: &str| {
-            ALWAYS_BLACK.contains(&key) || self.config_black_list.split(';').any(|black| black == key)
+            ALWAYS_BLACK.contains(&key)
+                || self.config_black_list.split(';').any(|black| black == key)
         };
         if pairs.iter().any(|(key, _)| black(key)) {
             return Err(Refused::Black);
@@ -199,7 +200,10 @@ impl Settings {
                 "scanNotActiveBrokerInterval",
                 self.scan_not_active_broker_interval.as_millis().to_string(),
             ),
-            ("supportActingMaster", self.support_acting_master.to_string()),
+            (
+                "supportActingMaster",
+                self.support_acting_master.to_string(),
+            ),
             (
                 "waitSecondsForService",
                 self.wait_seconds_for_service.to_string(),

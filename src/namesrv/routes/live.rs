@@ -126,7 +126,8 @@ impl RouteTable {
 
     fn remove_addr(&mut self, key: &BrokerAddr) {
         let named = self.brokers.iter().find(|(_, broker)| {
-            broker.cluster == key.cluster && broker.broker_addrs.values().any(|addr| *addr == key.addr)
+            broker.cluster == key.cluster
+                && broker.broker_addrs.values().any(|addr| *addr == key.addr)
         });
         if let Some((name, _)) = named {
             let gone = Gone {

@@ -97,7 +97,11 @@ impl RouteTable {
         for queues in queues {
             let broker = &queues.broker_name;
             if !self.brokers.contains_key(broker) {
-                tracing::warn!(topic, broker, "a topic was registered for an unknown broker");
+                tracing::warn!(
+                    topic,
+                    broker,
+                    "a topic was registered for an unknown broker"
+                );
                 complete = false;
                 break;
             }
@@ -164,7 +168,9 @@ impl RouteTable {
     /// The addresses of one broker name; none if it is unknown.
     pub(super) fn members(&self, broker: &str) -> BTreeMap<i64, String> {
         let broker = self.brokers.get(broker);
-        broker.map(|broker| broker.broker_addrs.clone()).unwrap_or_default()
+        broker
+            .map(|broker| broker.broker_addrs.clone())
+            .unwrap_or_default()
     }
 
     /// Every topic.

@@ -32,11 +32,7 @@ impl RouteTable {
         Some(route)
     }
 
-    fn add_filter_servers(
-        &self,
-        broker: &BrokerData,
-        servers: &mut BTreeMap<String, Vec<String>>,
-    ) {
+    fn add_filter_servers(&self, broker: &BrokerData, servers: &mut BTreeMap<String, Vec<String>>) {
         for addr in broker.broker_addrs.values() {
             let key = BrokerAddr {
                 cluster: broker.cluster.clone(),
@@ -67,18 +63,19 @@ fn put_acting_masters(route: &mut TopicRouteData) {
 
 /// Keeps the brokers of one zone, and those without a master: better a far broker than none.
 pub(in crate::namesrv) fn keep_zone(route: &mut TopicRouteData, zone: &str) {
-    let (kept, removed): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut route.broker_datas)
-            .into_iter()
-            .partition(|broker| {
-                let own = broker.zone_name.as_deref();
-                !broker.broker_addrs.contains_key(&MASTER_ID)
-                    || own.is_some_and(|own| own.eq_ignore_ascii_case(zone))
-            });
+    let (kept, removed): (Vec<_>, Vec<_>) = std::mem::take(&mut route.broker_datas)
+        .into_iter()
+        .partition(|broker| {
+            let own = broker.zone_name.as_deref();
+            !broker.broker_addrs.contains_key(&MASTER_ID)
+                || own.is_some_and(|own| own.eq_ignore_ascii_case(zone))
+        });
     route.broker_datas = kept;
     for broker in removed {
         let name = broker.broker_name;
-        route.queue_datas.retain(|queues| queues.broker_name != name);
+        route
+            .queue_datas
+            .retain(|queues| queues.broker_name != name);
         for addr in broker.broker_addrs.values() {
             route.filter_server_table.remove(addr);
         }

@@ -88,7 +88,9 @@ impl RouteTable {
         *addr != broker.addr
             && self
                 .topics_version(&broker.cluster, addr)
-                .is_some_and(|version| version.state_version > broker.topics.data_version.state_version)
+                .is_some_and(|version| {
+                    version.state_version > broker.topics.data_version.state_version
+                })
     }
 
     fn knows_id(&self, broker: &Registration) -> bool {
@@ -134,7 +136,8 @@ impl RouteTable {
             return;
         }
         let read_only = is_prime_slave && entry.enable_acting_master;
-        if self.rules.delete_topic_with_broker_registration && broker.topics.topic_queue_mapping_info_map.is_empty()
+        if self.rules.delete_topic_with_broker_registration
+            && broker.topics.topic_queue_mapping_info_map.is_empty()
         {
             self.drop_missing_topics(broker);
         }
@@ -217,7 +220,11 @@ impl RouteTable {
         if broker.id == MASTER_ID {
             return None;
         }
-        let addr = self.brokers.get(&broker.name)?.broker_addrs.get(&MASTER_ID)?;
+        let addr = self
+            .brokers
+            .get(&broker.name)?
+            .broker_addrs
+            .get(&MASTER_ID)?;
         let live = self.live.get(&BrokerAddr {
             cluster: broker.cluster.clone(),
             addr: addr.clone(),
