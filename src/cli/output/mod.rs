@@ -117,6 +117,18 @@ impl Output {
         self.sheet_with(renderer, true)
     }
 
+    /// A long list of things that are all there already: what [`Output::stream`] prints, without sending each row on
+    /// its own.
+    pub(crate) fn listing<'a>(
+        &self,
+        columns: &'static [Column],
+        line: &'a dyn Fn(&Value) -> String,
+    ) -> Sheet<'a> {
+        let line = self.columns.is_empty().then_some(line);
+        let renderer = render::of(self.stream_format(), columns, &self.columns, line);
+        self.sheet_with(renderer, false)
+    }
+
     /// The format a stream has: the one asked for, or table on a terminal and jsonl in a pipe.
     pub(crate) fn stream_format(&self) -> Format {
         self.format.unwrap_or(if self.stdout_terminal {

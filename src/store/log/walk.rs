@@ -77,6 +77,8 @@ pub struct Damage<'a> {
     /// The byte behind it, where the walk goes on: a whole record, a filler, unwritten space, or the end
     /// of what was written to the file.
     pub until: LogOffset,
+    /// Whether nothing whole follows in the same file.
+    pub last_in_file: bool,
     /// What is wrong.
     pub reason: Reason,
     /// The record, if all its lengths add up.
@@ -271,6 +273,7 @@ impl Walk {
                 return Some(Item::Damaged(Damage {
                     at: LogOffset::new(end),
                     until: LogOffset::new(next.base),
+                    last_in_file: true,
                     reason: Reason::Missing,
                     record: None,
                     bytes: &[],
@@ -342,6 +345,7 @@ impl Walk {
                     return Some(Item::Damaged(Damage {
                         at,
                         until: LogOffset::new(base + found),
+                        last_in_file: false,
                         reason: Reason::Hole,
                         record: None,
                         bytes: &[],
@@ -361,6 +365,7 @@ impl Walk {
                         Some(Item::Damaged(Damage {
                             at,
                             until: LogOffset::new(base + until),
+                            last_in_file: next == len,
                             reason,
                             record: Record::parse(bytes).ok(),
                             bytes,
@@ -383,6 +388,7 @@ impl Walk {
         Item::Damaged(Damage {
             at,
             until: LogOffset::new(base + len),
+            last_in_file: true,
             reason: Reason::Unreadable(error.to_string()),
             record: None,
             bytes: &[],
