@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Envelope, Head, Serialization};
+use super::{Envelope, Head, Serialization, text};
 use crate::protocol::codes::LanguageCode;
 
 /// Why a binary header is refused.
@@ -37,7 +37,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BinaryError> {
     head.opaque = reader.i32("opaque")?;
     head.flag = reader.i32("flag")?;
     let remark = reader.long_text("remark")?;
-    head.remark = (!remark.is_empty()).then(|| String::from_utf8_lossy(remark));
+    head.remark = (!remark.is_empty()).then(|| text(remark));
     let mut fields = Reader {
         rest: reader.long_text("ext fields")?,
     };
@@ -45,8 +45,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BinaryError> {
         let length = fields.i16("key length")?;
         let key = fields.take(length.into(), "key")?;
         let value = fields.long_text("value")?;
-        head.fields
-            .push(String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+        head.fields.push(text(key), text(value));
     }
     Ok(head)
 }
@@ -126,4 +125,41 @@ fn put_low_16(value: i32, out: &mut BytesMut) {
 fn put_long_text(text: &str, out: &mut BytesMut) {
     out.put_u32(u32::try_from(text.len()).unwrap_or_default());
     out.put_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::command::FLAG_ONEWAY;
+
+    const HEADER: &[u8] = b"\x01\x36\x09\x01\x3d\0\0\0\x07\0\0\0\x02\0\0\0\x01r\
+        \0\0\0\x0e\0\x01a\0\0\0\x01x\0\0\0\0\0\0";
+
+    #[test]
+    fn reads_a_header() {
+        let head = parse(HEADER).unwrap();
+        assert_eq!((head.code, head.version, head.opaque), (310, 317, 7));
+        assert_eq!((head.language, head.flag), (LanguageCode::GO, FLAG_ONEWAY));
+        assert_eq!(head.remark.as_deref(), Some("r"));
+        assert!(head.fields.iter().eq([("a", "x"), ("", "")]));
+    }
+
+    #[test]
+    fn refuses_damaged_lengths() {
+        for cut in 0..HEADER.len() {
+            assert!(parse(HEADER.get(..cut).unwrap()).is_err(), "{cut}");
+        }
+        for (at, part) in [
+            (13, "remark"),
+            (18, "ext fields"),
+            (22, "key"),
+            (25, "value"),
+        ] {
+            let mut header = HEADER.to_vec();
+            *header.get_mut(at).unwrap() = 0xff;
+            assert_eq!(parse(&header), Err(BinaryError::Negative(part)));
+            *header.get_mut(at).unwrap() = 0x7f;
+            assert_eq!(parse(&header), Err(BinaryError::Short(part)));
+        }
+    }
 }

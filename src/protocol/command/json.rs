@@ -119,16 +119,16 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let plain = self.plain_part()?;
         if self.next()? == b'"' {
-            return Ok(String::from_utf8_lossy(plain));
+            return Ok(super::text(plain));
         }
         // The first escape was a backslash: go on piece by piece into an owned string. What is still
         // to come bounds the capacity, and an ext value is mostly the last long thing in a header.
         let mut text = String::with_capacity(plain.len().saturating_add(128));
-        text.push_str(&String::from_utf8_lossy(plain));
+        text.push_str(&super::text(plain));
         loop {
             self.escape(&mut text)?;
             let plain = self.plain_part()?;
-            text.push_str(&String::from_utf8_lossy(plain));
+            text.push_str(&super::text(plain));
             if self.next()? == b'"' {
                 return Ok(Cow::Owned(text));
             }
@@ -160,6 +160,11 @@ impl<'a> Scanner<'a> {
 
     fn unicode_escape(&mut self, text: &mut String) -> Result<(), JsonError> {
         let first = self.hex4()?;
+        if let Some(ascii) = u8::try_from(first).ok().filter(u8::is_ascii) {
+            // The separators of message properties: the escapes that really come.
+            text.push(char::from(ascii));
+            return Ok(());
+        }
         let mut units = [first, 0];
         let mut used = 1;
         if (0xd800..0xdc00).contains(&first) && self.rest.starts_with(b"\\u") {
@@ -197,7 +202,7 @@ impl<'a> Scanner<'a> {
             return self.string().map(Some);
         }
         let raw = self.raw(0)?;
-        Ok((raw != b"null").then(|| String::from_utf8_lossy(raw)))
+        Ok((raw != b"null").then(|| super::text(raw)))
     }
 
     fn number(&mut self, name: &'static str) -> Result<i32, JsonError> {
@@ -351,4 +356,103 @@ fn put_escape(byte: u8, out: &mut BytesMut) {
         }
     };
     out.put_slice(&[b'\\', short]);
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests may panic")]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<(String, String)> {
+        let head = parse(text.as_bytes()).unwrap();
+        let fields = head.fields.iter();
+        fields
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn reads_what_clients_send() {
+        let text = br#" {"code":310, "extFields" : {"a":"x", "d":4,"k":true,"n":null,"e":-1.5e3,
+            "o":{"p":["q",1]}},"flag":"2","language":"GO","new":[{"a":[]},{}],"opaque":7,
+            "remark":null,"serializeTypeCurrentRPC":"JSON","version":317}
+"#;
+        let head = parse(text).unwrap();
+        assert_eq!((head.code, head.opaque, head.version), (310, 7, 317));
+        assert!(head.is_oneway() && !head.is_response());
+        assert_eq!(head.language, LanguageCode::GO);
+        assert_eq!(head.remark, None);
+        let fields: Vec<_> = head.fields.iter().collect();
+        let expected = [("a", "x"), ("d", "4"), ("k", "true"), ("e", "-1.5e3")];
+        assert_eq!(fields[..4], expected);
+        assert_eq!(fields[4], ("o", r#"{"p":["q",1]}"#));
+        assert_eq!(head.fields.get("n"), None);
+        assert_eq!(parse(b"{}").unwrap().code, 0);
+        let head = parse(br#"{"language":"KLINGON","extFields":null}"#).unwrap();
+        assert_eq!(head.language, LanguageCode::OTHER);
+    }
+
+    #[test]
+    fn unescapes() {
+        let text =
+            r#"{"extFields":{"k\u0001\"":"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800\ud800\u0041"}}"#;
+        let expected = "\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}\u{fffd}\u{fffd}A";
+        assert_eq!(fields(text), [("k\u{1}\"".to_owned(), expected.to_owned())]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_replaced() {
+        let head = parse(b"{\"remark\":\"a\xffb\"}").unwrap();
+        assert_eq!(head.remark.as_deref(), Some("a\u{fffd}b"));
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let head = parse(br#"{"extFields":{"a":"1","a":"2"}}"#).unwrap();
+        assert_eq!(head.fields.get("a"), Some("2"));
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_header() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{",
+            "{\"code\"",
+            "{\"code\":",
+            "{\"code\":1",
+            "{\"code\":1,}",
+            "{\"code\":\"x\"}",
+            "{\"code\":99999999999}",
+            "{\"code\":1}x",
+            "{code:1}",
+            "{\"a\":}",
+            "{\"a\":\"",
+            "{\"a\":\"\\",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u00g0\"}",
+            "{\"a\":\"\\ud83d\\u\"}",
+            "{\"extFields\":[]}",
+            "{\"extFields\":5}",
+            "{\"a\":[1,]}",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let deep = format!("{{\"a\":{}", "[".repeat(1_000_000));
+        assert_eq!(parse(deep.as_bytes()), Err(JsonError::Depth));
+        let deep = format!("{{\"a\":{}", "{\"b\":".repeat(1_000_000));
+        assert_eq!(parse(deep.as_bytes()), Err(JsonError::Depth));
+    }
+
+    #[test]
+    fn writes_as_fastjson_does() {
+        let mut out = BytesMut::new();
+        let all: String = (0u8..0x80)
+            .map(char::from)
+            .chain(['\u{e9}', '\u{2028}'])
+            .collect();
+        put_string(&all, &mut out);
+        assert_eq!(out, serde_json::to_string(&all).unwrap());
+    }
 }

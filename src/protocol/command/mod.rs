@@ -76,7 +76,7 @@ pub struct Head<'a> {
     pub serialization: Serialization,
 }
 
-impl<'a> Head<'a> {
+impl Head<'_> {
     pub(crate) fn empty(serialization: Serialization) -> Self {
         Self {
             code: 0,
@@ -246,6 +246,15 @@ impl<'a> Envelope<'a> {
         } else {
             Serialization::Json
         }
+    }
+}
+
+/// Wire bytes as text. Text that is not UTF-8 is read with replacement characters, as Java does.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // The strict check is the fast one; the lossy reader goes byte by byte.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -332,7 +332,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::{to_file, to_wire};
-    use super::*;
 
     #[derive(serde::Serialize, PartialEq, Eq, PartialOrd, Ord)]
     struct Key {
