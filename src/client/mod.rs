@@ -95,10 +95,18 @@ impl Default for ClientOptions {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
     tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.shared.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {

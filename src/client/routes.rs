@@ -5,6 +5,7 @@
 //! until it fails and then goes on to the next. Lock order: leaf.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::message::names::AUTO_CREATE_TOPIC;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Reply};
 use crate::protocol::fastjson;
-use crate::protocol::header::NoHeader;
+use crate::protocol::header::namesrv::GetRouteInfoRequestHeader;
 
 use super::error::ClientError;
 use super::net::{Net, refused, unreadable};
@@ -53,21 +54,12 @@ impl Routes {
         }
     }
 
-    /// Finds a name server that accepts a connection; returns the address this machine has towards it.
-    pub(crate) async fn first_contact(&self) -> Result<std::net::SocketAddr, ClientError> {
-        let mut tried = Vec::new();
-        for (at, address) in self.name_servers.iter().enumerate() {
-            match self.net.channel(address, self.timeout).await {
-                Ok(channel) => {
-                    self.chosen.store(at, Ordering::Relaxed);
-                    return Ok(channel.local());
-                }
-                Err(error) => tried.push(error.to_string()),
-            }
-        }
-        Err(ClientError::NoNameServer {
-            tried: tried.join("; "),
-        })
+    /// Finds a name server that answers; returns the address this machine has towards it. The question does not
+    /// matter, but it is one every name server can answer.
+    pub(crate) async fn first_contact(&self) -> Result<SocketAddr, ClientError> {
+        let (address, _) = self.ask(&route_request(AUTO_CREATE_TOPIC)).await?;
+        let channel = self.net.channel(&address, self.timeout).await?;
+        Ok(channel.local())
     }
 
     /// Asks a name server, and the next one if that one cannot be reached.
@@ -157,10 +149,7 @@ impl Routes {
 
     async fn fetch(&self, topic: &TopicName) -> Result<Option<Route>, ClientError> {
         let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
-        let request = Command::request(code, &NoHeader)
-            .with_field("topic", topic.as_str())
-            .with_field("acceptStandardJsonOnly", "true");
-        let (address, reply) = self.ask(&request).await?;
+        let (address, reply) = self.ask(&route_request(topic.as_str())).await?;
         match reply.code {
             ResponseCode::SUCCESS => {
                 let data = fastjson::from_slice(&reply.body)
@@ -181,4 +170,12 @@ impl Routes {
             .flat_map(|broker| broker.addresses.values().cloned())
             .collect()
     }
+}
+
+fn route_request(topic: &str) -> Command {
+    let header = GetRouteInfoRequestHeader {
+        topic,
+        accept_standard_json_only: Some(true),
+    };
+    Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC, &header)
 }

@@ -8,7 +8,7 @@ use crate::base::GroupName;
 use crate::message::UniqIds;
 use crate::protocol::codes::RequestCode;
 use crate::protocol::command::Command;
-use crate::protocol::header::NoHeader;
+use crate::protocol::header::group::UnregisterClientRequestHeader;
 use crate::sys::Clock;
 
 use super::ClientOptions;
@@ -18,7 +18,6 @@ use super::net::Net;
 use super::queue::MessageQueue;
 use super::routes::Routes;
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     /// Names this client among the members of a group.
     pub(crate) id: String,
@@ -28,6 +27,15 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) options: ClientOptions,
     ids: UniqIds,
+}
+
+/// Everything else would fill pages.
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -112,15 +120,12 @@ impl Shared {
     }
 
     fn leave_request(&self, producer: Option<&GroupName>, consumer: Option<&GroupName>) -> Command {
-        let mut request = Command::request(RequestCode::UNREGISTER_CLIENT, &NoHeader)
-            .with_field("clientID", self.id.as_str());
-        if let Some(group) = producer {
-            request = request.with_field("producerGroup", group.as_str());
-        }
-        if let Some(group) = consumer {
-            request = request.with_field("consumerGroup", group.as_str());
-        }
-        request
+        let header = UnregisterClientRequestHeader {
+            client_id: &self.id,
+            producer_group: producer.map(GroupName::as_str),
+            consumer_group: consumer.map(GroupName::as_str),
+        };
+        Command::request(RequestCode::UNREGISTER_CLIENT, &header)
     }
 }
 

@@ -60,13 +60,24 @@ async fn next_body(consumer: &mut Consumer, ack: bool) -> Option<String> {
 
 /// A dead name server in the list does not matter; only dead ones do.
 pub(crate) async fn a_dead_name_server_is_passed_over(namesrv: &str) {
-    let client = Client::connect(["127.0.0.1:1", namesrv], ClientOptions::default())
+    let dead = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("bound").to_string()
+    };
+    // Accepts connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mute = silent.local_addr().expect("bound").to_string();
+    let options = ClientOptions {
+        request_timeout: Duration::from_millis(500),
+        ..ClientOptions::default()
+    };
+    let client = Client::connect([dead.as_str(), &mute, namesrv], options.clone())
         .await
-        .expect("the second one answers");
+        .expect("the third one answers");
     client.admin().topics().await.expect("topics");
-    let error = Client::connect(["127.0.0.1:1"], ClientOptions::default())
+    let error = Client::connect([dead, mute], options)
         .await
-        .expect_err("nobody is there");
+        .expect_err("nobody answers");
     assert!(error.is_unreachable(), "{error}");
 }
 

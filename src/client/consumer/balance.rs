@@ -16,7 +16,7 @@ use crate::protocol::body::lists::GetConsumerListByGroupResponseBody;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::fastjson;
-use crate::protocol::header::NoHeader;
+use crate::protocol::header::group::GetConsumerListByGroupRequestHeader;
 use crate::protocol::header::pull::{
     QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
 };
@@ -132,8 +132,11 @@ impl Balancer {
             .iter()
             .filter_map(|broker| broker.readable_at(0))
         {
-            let request = Command::request(code, &NoHeader)
-                .with_field("consumerGroup", self.core.group().as_str());
+            let header = GetConsumerListByGroupRequestHeader {
+                consumer_group: self.core.group().as_str(),
+                broker_name: None,
+            };
+            let request = Command::request(code, &header);
             match shared.net.call(address, request, shared.timeout()).await {
                 Ok(reply) if reply.code == ResponseCode::SUCCESS => {
                     let list: GetConsumerListByGroupResponseBody =
