@@ -30,6 +30,8 @@ mod route;
 mod routes;
 mod shared;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -215,7 +215,7 @@ mod tests {
     fn a_new_topic_gets_the_smaller_number_of_queues() {
         let text = TWO.replace("QueueNums\":2", "QueueNums\":8");
         let new = route(&text).for_new_topic(TopicName::stored("new"), 4);
-        assert_eq!(new.read_queues().len(), 4 + 2);
+        assert_eq!(new.read_queues().len(), 4 + 4);
         assert_eq!(new.read_queues()[0].topic.as_str(), "new");
     }
 }
