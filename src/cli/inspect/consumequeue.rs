@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Findings, existing, fields, lone_segment, store_above};
+use super::{Findings, existing, fields, lone_segment, store_of};
 use crate::base::{LogOffset, QueueOffset};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -232,6 +232,5 @@ fn named_by(dir: &Path, files: Vec<SegmentFile>) -> Listed {
 }
 
 fn log_files(path: &Path) -> Result<Vec<SegmentFile>, CliError> {
-    let store = store_above(path, "consumequeue").unwrap_or_else(|| path.to_owned());
-    Ok(View::open(store)?.log_files()?)
+    Ok(store_of(path, "consumequeue")?.log_files()?)
 }

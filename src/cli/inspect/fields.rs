@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::LogOffset;
 use crate::cli::times::show_time;
-use crate::message::record::Record;
+use crate::message::record::{MAGIC_BLANK, MAGIC_V2, MIN_BYTES, Record, body_crc};
 use crate::message::sysflag::{self, Compression};
 use crate::message::{batch, compress, names};
 use crate::store::log::walk::{Blank, Damage, Reason};
@@ -64,7 +64,7 @@ pub(super) fn blank(blank: &Blank) -> Value {
         "kind": "blank",
         "physicalOffset": blank.at.get(),
         "size": blank.size,
-        "magic": magic(crate::message::record::MAGIC_BLANK),
+        "magic": magic(MAGIC_BLANK),
         "bytesToFileEnd": blank.size,
         "restIsZero": blank.rest_is_zero,
     })
@@ -96,12 +96,7 @@ pub(super) fn damage(damage: &Damage<'_>, whole_body: bool) -> Value {
             row
         }
         (None, _) if word(0).is_some_and(|size| size as usize == damage.bytes.len()) => {
-            object(json!({
-                "kind": "damaged",
-                "physicalOffset": damage.at.get(),
-                "storeSize": word(0),
-                "magic": word(4).map(magic),
-            }))
+            misfit(damage, whole_body)
         }
         (None, _) if damage.bytes.is_empty() => object(json!({
             "kind": "damaged",
@@ -124,6 +119,59 @@ pub(super) fn damage(damage: &Damage<'_>, whole_body: bool) -> Value {
     row.insert("until".into(), damage.until.get().into());
     row.insert("reason".into(), damage.reason.to_string().into());
     Value::Object(row)
+}
+
+/// A record whose parts do not add up to its length: its fields as far as they can be read one after the other.
+fn misfit(damage: &Damage<'_>, whole_body: bool) -> Map<String, Value> {
+    let mut bytes = damage.bytes.to_vec();
+    let size = bytes.len();
+    let end = parts_end(&bytes).filter(|&end| end < size);
+    if let Some(end) = end {
+        bytes.truncate(end);
+        let stated = u32::try_from(end).unwrap_or(u32::MAX).to_be_bytes();
+        if let Some(place) = bytes.first_chunk_mut() {
+            *place = stated;
+        }
+    }
+    let Some((end, record)) = end.zip(Record::parse(&bytes).ok()) else {
+        return object(json!({
+            "kind": "damaged",
+            "physicalOffset": damage.at.get(),
+            "storeSize": size,
+        }));
+    };
+    let mut row = message(&record, whole_body);
+    row.insert("kind".into(), "damaged".into());
+    row.insert("storeSize".into(), size.into());
+    if !record.crc_ok() {
+        let computed = body_crc(record.body);
+        row.insert("bodyCRCComputed".into(), computed.into());
+        row.insert("crcMismatch".into(), true.into());
+    }
+    row.insert("decodedBytes".into(), end.into());
+    row
+}
+
+/// Where the last part of a record ends, going by the lengths of its parts and not by its own.
+fn parts_end(bytes: &[u8]) -> Option<usize> {
+    const SYS_FLAG_AT: usize = 36;
+    const BODY_LENGTH_AT: usize = MIN_BYTES - 3 - 4;
+    let number = |at: usize, width: usize| {
+        let digits = bytes.get(at..at.checked_add(width)?)?;
+        Some(
+            digits
+                .iter()
+                .fold(0_usize, |n, &byte| n << 8 | usize::from(byte)),
+        )
+    };
+    let magic = u32::try_from(number(4, 4)?).ok()?;
+    let sys_flag = i32::try_from(number(SYS_FLAG_AT, 4)?).ok()?;
+    let wide = |bit| if sys_flag & bit == 0 { 0 } else { 12 };
+    let at = BODY_LENGTH_AT + wide(sysflag::BORN_HOST_V6) + wide(sysflag::STORE_HOST_V6);
+    let topic_at = at.checked_add(4)?.checked_add(number(at, 4)?)?;
+    let width = if magic == MAGIC_V2 { 2 } else { 1 };
+    let properties_at = topic_at + width + number(topic_at, width)?;
+    Some(properties_at + 2 + number(properties_at, 2)?)
 }
 
 /// A line for people: where, what, how large, when, and what the producer called it.

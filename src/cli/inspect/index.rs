@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Findings, commitlog, existing, fields, store_above};
+use super::{Findings, commitlog, existing, fields, store_of};
 use crate::base::LogOffset;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -299,18 +299,13 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
-fn store(path: &Path) -> Result<View, CliError> {
-    let store = store_above(path, "index").unwrap_or_else(|| path.to_owned());
-    Ok(View::open(store)?)
-}
-
 fn log_files(path: &Path) -> Result<Vec<SegmentFile>, CliError> {
-    Ok(store(path)?.log_files()?)
+    Ok(store_of(path, "index")?.log_files()?)
 }
 
 /// The topics a key may have been filed under: those with queues, or, where the queues are gone, those in the log.
 fn topics(path: &Path) -> Result<BTreeSet<String>, CliError> {
-    let view = store(path)?;
+    let view = store_of(path, "index")?;
     let mut topics: BTreeSet<String> = view.queues()?.into_iter().map(|(topic, _)| topic).collect();
     if topics.is_empty() {
         let mut walk = view.log()?;

@@ -16,15 +16,15 @@ mod index;
 mod info;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Subcommand;
 
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::store::ViewError;
 use crate::store::layout::{SegmentFile, parse_segment_name};
 use crate::store::log::walk::Damage;
+use crate::store::{View, ViewError};
 
 /// Look into a store directory, without a broker
 #[derive(Debug, clap::Args)]
@@ -153,11 +153,19 @@ fn existing(path: &Path) -> Result<&Path, CliError> {
     }
 }
 
-/// The store directory that `path`, a file or directory of it, lies in: what is above `part`.
-fn store_above(path: &Path, part: &str) -> Option<PathBuf> {
-    let whole = std::fs::canonicalize(path).ok()?;
-    let below = whole
+/// The store that `path` is, or that the file or directory `path` lies in: what is above `part`.
+fn store_of(path: &Path, part: &str) -> Result<View, CliError> {
+    let own = View::open(path);
+    if own.is_ok() {
+        return Ok(own?);
+    }
+    let whole = std::fs::canonicalize(path).map_err(|error| unreadable(path, error))?;
+    let above = whole
         .ancestors()
-        .find(|dir| dir.file_name().is_some_and(|name| name == part))?;
-    below.parent().map(Path::to_owned)
+        .find(|dir| dir.file_name().is_some_and(|name| name == part))
+        .and_then(Path::parent);
+    match above {
+        Some(above) => Ok(View::open(above)?),
+        None => Ok(own?),
+    }
 }
