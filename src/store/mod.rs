@@ -14,45 +14,51 @@
 //! Lock order: the writer's tail, then a queue's memory, then lists of files. Workers' own locks come before all.
 
 pub mod checkpoint;
+pub(crate) mod cut;
 pub(crate) mod dispatch;
 pub(crate) mod error;
+pub(crate) mod flush;
 pub mod index;
 pub mod layout;
+pub(crate) mod lock;
 pub mod log;
 pub(crate) mod options;
+pub(crate) mod query;
 pub mod queue;
 pub(crate) mod read;
+pub(crate) mod retention;
 pub(crate) mod segment;
+pub(crate) mod shared;
+#[cfg(test)]
+mod tests;
 pub mod view;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 pub use crate::base::{LogOffset, QueueOffset};
 pub use error::{AppendError, StoreError, WriteRefusal};
 pub use log::LogSlice;
 pub use log::append::{AppendGroup, Appended};
 pub use options::{FlushMode, StoreOptions};
+pub use query::KeyMatches;
 pub use queue::Queue;
 pub use read::{Boundary, Found, GetStatus, ReadLimits};
 pub use view::{View, ViewError};
 
 use crate::base::{QueueId, TopicName, Watermark};
-use crate::sys::Clock;
-use log::Log;
+use crate::message::record::Record;
+use crate::sys::worker::{Signal, Worker};
+use crate::sys::{Clock, platform};
+use checkpoint::Checkpoint;
+use layout::Layout;
+use lock::DirLock;
+use log::recover::{Setting, recover};
 use log::writer::Writer;
-use queue::table::QueueTable;
-
-/// The records of a key.
-#[derive(Debug, Default)]
-pub struct KeyMatches {
-    /// The records, each a slice of its own.
-    pub slices: Vec<LogSlice>,
-    /// When the index was last added to, ms since 1970.
-    pub last_update_timestamp: i64,
-    /// The log position of the record it was added for.
-    pub last_update_offset: i64,
-}
+use shared::{Dispatcher, Gate, Reason, Shared};
 
 /// What opening a directory found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,103 +103,210 @@ pub struct RuntimeFigures {
 /// A store directory, opened for reading and writing.
 #[derive(Debug)]
 pub struct Store {
-    options: StoreOptions,
-    pub(crate) log: Arc<Log>,
-    queues: Arc<QueueTable>,
-    writer: Arc<Writer>,
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<Worker>>,
+    lock: Mutex<Option<DirLock>>,
 }
 
 impl Store {
     /// Opens a directory, makes it when absent, and repairs what a crash left behind.
     pub fn open(
-        _options: StoreOptions,
-        _clock: Clock,
+        mut options: StoreOptions,
+        clock: Clock,
     ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
-        Err(StoreError::Setting {
-            setting: "storePathRootDir",
-            value: String::new(),
-            reason: "opening is not written yet",
-        })
+        options.check()?;
+        let dir = options.dir.clone();
+        std::fs::create_dir_all(&dir).map_err(StoreError::io("make", &dir))?;
+        // So that a change of the working directory means nothing.
+        options.dir = dir.canonicalize().map_err(StoreError::io("open", &dir))?;
+        let layout = Layout::new(&options.dir);
+        let lock = DirLock::take(&layout)?;
+        let clean = lock::begin_running(&layout)?;
+        let checkpoint = read_checkpoint(&layout)?;
+        let recovered = recover(&Setting {
+            options: &options,
+            layout: &layout,
+            clock: &clock,
+            clean,
+            checkpoint,
+        })?;
+        let report = recovered.report;
+        let shared = Arc::new(Shared {
+            writer: Writer::new(
+                Arc::clone(&recovered.log),
+                clock.clone(),
+                options.delay_levels_ms.clone(),
+                options.message_max.saturating_add(RECORD_EXTRA_BYTES),
+                recovered.tail,
+                recovered.last,
+            ),
+            options,
+            layout,
+            clock,
+            log: recovered.log,
+            queues: recovered.queues,
+            dispatcher: Mutex::new(Dispatcher {
+                index: recovered.index,
+                at: report.log_end,
+            }),
+            checkpoint: Mutex::new(checkpoint),
+            gate: Gate::default(),
+            flushing: Mutex::new(()),
+            flush_signal: Signal::default(),
+            dispatch_signal: Signal::default(),
+            dispatch_asleep: AtomicBool::new(false),
+            keeper_signal: Signal::default(),
+        });
+        // What recovery read may be in the page cache only.
+        shared.flush_log()?;
+        shared.log.flushed.advance(report.log_end);
+        let workers = flush::start(&shared)
+            .map_err(StoreError::io("start workers for", shared.layout.dir()))?;
+        let store = Self {
+            shared,
+            workers: Mutex::new(workers),
+            lock: Mutex::new(Some(lock)),
+        };
+        Ok((Arc::new(store), report))
     }
 
     /// A group for one connection.
     pub fn append_group(&self) -> AppendGroup {
-        AppendGroup::new(self.options.message_max)
+        AppendGroup::new(self.shared.options.message_max)
     }
 
     /// Appends the whole group, or nothing of it.
     pub fn append(&self, group: &mut AppendGroup) -> Result<(), AppendError> {
-        if let Some(refusal) = self.write_refusal() {
+        let shared = &*self.shared;
+        if let Some(refusal) = shared.gate.refusal() {
             return Err(refusal.into());
         }
-        self.writer.append(group)
+        if group.is_empty() {
+            return Ok(());
+        }
+        shared.writer.append(group)?;
+        if self.must_wait_for_flush() {
+            shared.flush_signal.notify();
+        }
+        if shared.dispatch_asleep.load(Ordering::Relaxed)
+            && shared.dispatch_asleep.swap(false, Ordering::SeqCst)
+        {
+            shared.dispatch_signal.notify();
+        }
+        Ok(())
     }
 
     /// Why no messages are taken at the moment, if so.
     pub fn write_refusal(&self) -> Option<WriteRefusal> {
-        None
+        self.shared.gate.refusal()
     }
 
     /// Whether an acknowledgement has to wait until [`Store::flushed`] has passed the group's end.
     pub fn must_wait_for_flush(&self) -> bool {
-        matches!(self.options.flush, FlushMode::Sync { .. })
+        matches!(self.shared.options.flush, FlushMode::Sync { .. })
+    }
+
+    /// How the store was opened.
+    pub fn options(&self) -> &StoreOptions {
+        &self.shared.options
     }
 
     /// How far the log is written.
     pub fn appended(&self) -> &Watermark {
-        &self.log.appended
+        &self.shared.log.appended
     }
 
     /// How far the log is on the disk.
     pub fn flushed(&self) -> &Watermark {
-        &self.log.flushed
+        &self.shared.log.flushed
     }
 
     /// A queue, made when it is not there yet.
     pub fn queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
-        self.queues.queue(topic, id)
+        self.shared.queues.queue(topic, id)
     }
 
     /// A queue that is there.
     pub fn find_queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
-        self.queues.find(topic, id)
+        self.shared.queues.find(topic, id)
     }
 
     /// All queues, ordered by topic and number.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
-        self.queues.all()
+        self.shared.queues.all()
     }
 
-    /// Deletes a topic's queues. Its messages stay in the log until retention gets to them.
+    /// Deletes a topic's queues. Its messages stay in the log until retention gets to them. No append to the topic may
+    /// be under way.
     pub fn delete_topic(&self, topic: &TopicName) -> Result<(), StoreError> {
-        for queue in self.queues.remove_topic(topic.as_str()) {
-            queue.destroy().map_err(StoreError::io(
-                "delete the queue files of",
-                std::path::Path::new(topic.as_str()),
-            ))?;
+        for queue in self.shared.queues.remove_topic(topic.as_str()) {
+            let dir = self
+                .shared
+                .layout
+                .consume_queue(topic.as_str(), queue.id().get());
+            queue
+                .destroy()
+                .map_err(StoreError::io("delete the queue in", &dir))?;
         }
         Ok(())
     }
 
-    /// Messages with a key, newest first, stored between two times (ms since 1970).
-    pub fn query(
-        &self,
-        _topic: &str,
-        _key: &str,
-        _max: usize,
-        _begin_ms: i64,
-        _end_ms: i64,
-    ) -> KeyMatches {
-        KeyMatches::default()
+    /// The store's directory.
+    pub fn layout(&self) -> &Layout {
+        &self.shared.layout
     }
 
     /// Figures for the broker's runtime information.
     pub fn runtime_figures(&self) -> RuntimeFigures {
-        RuntimeFigures::default()
+        let shared = &*self.shared;
+        let (messages_appended, bytes_appended) = shared.writer.counted();
+        let log_min = shared.log.min();
+        RuntimeFigures {
+            messages_appended,
+            bytes_appended,
+            log_min,
+            log_end: shared.log.appended.get(),
+            log_flushed: shared.log.flushed.get(),
+            dispatched: shared.dispatcher.lock().at,
+            disk_used_ratio: platform::disk_space(shared.layout.dir())
+                .map_or(0.0, platform::DiskSpace::used_ratio),
+            earliest_timestamp_ms: shared
+                .log
+                .record_at(log_min)
+                .and_then(|first| Some(Record::parse(first.as_ref()).ok()?.store_timestamp))
+                .unwrap_or(0),
+        }
     }
 
-    /// Stops the workers, makes everything durable and leaves the directory as after a clean stop. Blocks.
+    /// Stops the workers, makes everything durable and leaves the directory as after a clean stop. Blocks. A store
+    /// that is dropped without this looks like one after a crash.
     pub fn shutdown(&self) -> Result<(), StoreError> {
-        Ok(())
+        let Some(lock) = self.lock.lock().take() else {
+            return Ok(());
+        };
+        let shared = &*self.shared;
+        shared.gate.close(Reason::ShuttingDown, String::new());
+        for mut worker in self.workers.lock().drain(..) {
+            worker.stop();
+        }
+        let kept = shared.checkpoint();
+        let flushed = shared.log.flushed.get() >= shared.log.appended.get();
+        if kept.is_ok() && flushed && !shared.gate.is_closed_for(Reason::Broken) {
+            lock::end_running(&shared.layout)?;
+        }
+        drop(lock);
+        kept
+    }
+}
+
+/// What a record has beside its body at most, before it counts as too large (`MessageExtEncoder`).
+const RECORD_EXTRA_BYTES: usize = 64 * 1024;
+
+fn read_checkpoint(layout: &Layout) -> Result<Checkpoint, StoreError> {
+    let path = layout.checkpoint();
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Checkpoint::decode(&bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Checkpoint::default()),
+        Err(error) => Err(StoreError::io("read", &path)(error)),
     }
 }

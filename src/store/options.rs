@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::StoreError;
+
 /// When an append counts as durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushMode {
@@ -58,6 +60,46 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// Refuses what no store can be kept with.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let refuse = |setting, value: u64, reason| {
+            Err(StoreError::Setting {
+                setting,
+                value: value.to_string(),
+                reason,
+            })
+        };
+        if !(1024..=1 << 31).contains(&self.log_file_bytes) {
+            return refuse(
+                "mappedFileSizeCommitLog",
+                self.log_file_bytes,
+                "it must lie between 1 KiB and 2 GiB",
+            );
+        }
+        if !(20..=1 << 31).contains(&self.queue_file_bytes) {
+            return refuse(
+                "mappedFileSizeConsumeQueue",
+                self.queue_file_bytes,
+                "it must lie between 20 bytes and 2 GiB",
+            );
+        }
+        if !(1..=1 << 30).contains(&self.index_slots) {
+            return refuse(
+                "maxHashSlotNum",
+                self.index_slots.into(),
+                "it must lie between 1 and 2^30",
+            );
+        }
+        if !(2..=1 << 30).contains(&self.index_entries) {
+            return refuse(
+                "maxIndexNum",
+                self.index_entries.into(),
+                "it must lie between 2 and 2^30",
+            );
+        }
+        Ok(())
+    }
+
     /// Apache's defaults for a store in `dir`.
     pub fn new(dir: impl AsRef<Path>) -> Self {
         const SECOND: i64 = 1000;

@@ -163,12 +163,12 @@ impl Store {
 
     fn slice_of(&self, entry: &Entry) -> Option<LogSlice> {
         let at = u64::try_from(entry.log_offset).ok()?;
-        self.log.slice(at, u64::try_from(entry.size).ok()?)
+        self.shared.log.slice(at, u64::try_from(entry.size).ok()?)
     }
 
     /// The whole record that begins at `at`.
     pub fn record_at(&self, at: LogOffset) -> Option<LogSlice> {
-        self.log.record_at(at.get())
+        self.shared.log.record_at(at.get())
     }
 
     /// When the message at `offset` was stored, ms since 1970.
@@ -226,18 +226,10 @@ fn is_plug(entry: &Entry, next: Option<&Entry>) -> bool {
     next.is_some_and(|next| next.log_offset == entry.log_offset)
 }
 
-pub(crate) fn push_joined(slices: &mut Vec<LogSlice>, slice: LogSlice) {
+fn push_joined(slices: &mut Vec<LogSlice>, slice: LogSlice) {
     let rest = match slices.last_mut() {
         Some(last) => last.join(slice),
         None => Some(slice),
     };
     slices.extend(rest);
-}
-
-/// The keys of a message, checked against a query.
-pub(crate) fn has_key(record: &Record<'_>, key: &str) -> bool {
-    use crate::message::names;
-    let property = |name| record.properties.get(name);
-    property(names::UNIQ_KEY) == Some(key)
-        || property(names::KEYS).is_some_and(|keys| keys.split(' ').any(|known| known == key))
 }

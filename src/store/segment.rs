@@ -41,7 +41,18 @@ pub(crate) enum Handle {
 impl Segment {
     /// Makes the file for `base` in `dir`, or opens it when it is there, and gives it its full size.
     pub(crate) fn open(dir: &Path, base: u64, size: u64, handle: Handle) -> io::Result<Self> {
-        let path = dir.join(layout::segment_name(base));
+        Self::named(dir, &layout::segment_name(base), base, size, handle)
+    }
+
+    /// Like [`Segment::open`] for a file whose name is not its position.
+    pub(crate) fn named(
+        dir: &Path,
+        name: &str,
+        base: u64,
+        size: u64,
+        handle: Handle,
+    ) -> io::Result<Self> {
+        let path = dir.join(name);
         let existed = path.exists();
         let file = platform::open_write(&path)?;
         if file.metadata()?.len() != size {

@@ -17,6 +17,8 @@ pub(crate) enum Next {
     Again,
     /// After this time, or when signalled, whichever comes first.
     After(Duration),
+    /// After this time, signalled or not: to let more work gather.
+    Pause(Duration),
     /// When signalled.
     Idle,
 }
@@ -54,10 +56,11 @@ impl Signal {
         let mut state = state.lock();
         let deadline = match next {
             Next::Again => return !state.stopping,
-            Next::After(pause) => deadline_after(pause),
+            Next::After(pause) | Next::Pause(pause) => deadline_after(pause),
             Next::Idle => None,
         };
-        while !state.signalled && !state.stopping {
+        let heeds_signals = !matches!(next, Next::Pause(_));
+        while !(heeds_signals && state.signalled) && !state.stopping {
             match deadline {
                 Some(deadline) => {
                     if changed.wait_until(&mut state, deadline).timed_out() {

@@ -1,0 +1,262 @@
+//! Makes things durable: the log, and then what is derived from it, and then the checkpoint that says so.
+//!
+//! One sync of the log answers everyone whose message lies below what was appended when it began. After a failed sync
+//! nobody can know what the disk has, not even by trying again (the kernel may have dropped the pages), so the store
+//! acknowledges nothing from then on and takes no more writes until it is opened anew.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::error::StoreError;
+use super::options::FlushMode;
+use super::shared::{Dispatcher, Reason, Shared};
+use crate::message::record::{MAGIC_BLANK, Record};
+use crate::sys::worker::{Next, Worker};
+use crate::sys::{Clock, platform};
+
+/// How long new messages gather before the dispatch worker looks at them.
+const DISPATCH_PAUSE: Duration = Duration::from_millis(20);
+/// How many records are dispatched before the lock is given to others.
+const DISPATCH_STEP: usize = 16_384;
+/// How often the checkpoint moves.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Syncs what was appended so far.
+    pub(crate) fn flush_log(&self) -> Result<(), StoreError> {
+        let _flushing = self.flushing.lock();
+        let (from, target) = (self.log.flushed.get(), self.log.appended.get());
+        if target <= from || self.gate.is_closed_for(Reason::Broken) {
+            return Ok(());
+        }
+        for segment in self.log.segments() {
+            if segment.end() > from && segment.base() < target {
+                segment.sync().map_err(|error| {
+                    let why = format!("{} could not be synced: {error}", segment.path().display());
+                    tracing::error!("{why}; no more messages are taken");
+                    self.gate.close(Reason::Broken, why.clone());
+                    self.writer.break_off(why);
+                    StoreError::io("sync", segment.path())(error)
+                })?;
+            }
+        }
+        self.log.flushed.advance(target);
+        Ok(())
+    }
+
+    /// Writes the queue entries that wait in memory. While that fails, no messages are taken.
+    pub(crate) fn write_queues(&self) -> Result<(), StoreError> {
+        for queue in self.queues.all() {
+            if queue.waiting() > 0
+                && let Err(error) = queue.write_out()
+            {
+                let dir = self
+                    .layout
+                    .consume_queue(queue.topic().as_str(), queue.id().get());
+                let why = format!(
+                    "queue entries cannot be written to {}: {error}",
+                    dir.display()
+                );
+                if self.gate.close(Reason::QueuesBlocked, why.clone()) {
+                    tracing::error!("{why}; no messages are taken until they can");
+                }
+                return Err(StoreError::io("write the queue in", &dir)(error));
+            }
+        }
+        if self.gate.open(Reason::QueuesBlocked) {
+            tracing::info!("queue entries can be written again");
+        }
+        Ok(())
+    }
+
+    /// Brings the key index up to what is appended now.
+    pub(crate) fn dispatch(&self) -> Result<(), StoreError> {
+        if !self.options.index_enabled {
+            return Ok(());
+        }
+        let until = self.log.appended.get();
+        loop {
+            let mut dispatcher = self.dispatcher.lock();
+            let done = dispatcher
+                .step(self, until)
+                .map_err(StoreError::io("write the index in", &self.layout.index()))?;
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes everything up to now durable and says so in the checkpoint.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        let last = self.writer.last();
+        self.dispatch()?;
+        self.write_queues()?;
+        for queue in self.queues.all() {
+            let dir = self
+                .layout
+                .consume_queue(queue.topic().as_str(), queue.id().get());
+            queue
+                .sync()
+                .map_err(StoreError::io("sync the queue in", &dir))?;
+        }
+        let full_until_ms = {
+            let mut dispatcher = self.dispatcher.lock();
+            let dir = self.layout.index();
+            dispatcher
+                .index
+                .sync()
+                .map_err(StoreError::io("sync the index in", &dir))?;
+            dispatcher.index.full_until_ms()
+        };
+        self.flush_log()?;
+        if self.log.flushed.get() < last.end || last.end == 0 {
+            return Ok(());
+        }
+        let mut checkpoint = self.checkpoint.lock();
+        let mut new = *checkpoint;
+        let start = i64::try_from(last.start).unwrap_or(i64::MAX);
+        new.log_timestamp_ms = last.store_timestamp_ms;
+        new.queue_timestamp_ms = last.store_timestamp_ms;
+        new.index_timestamp_ms = new.index_timestamp_ms.max(full_until_ms);
+        new.confirm_offset = start;
+        new.queue_log_offset = start;
+        if new != *checkpoint {
+            let path = self.layout.checkpoint();
+            platform::open_write(&path)
+                .and_then(|file| {
+                    platform::write_all_at(&file, &new.encode(), 0)?;
+                    file.sync_all()
+                })
+                .map_err(StoreError::io("write", &path))?;
+            *checkpoint = new;
+        }
+        Ok(())
+    }
+}
+
+impl Dispatcher {
+    /// Files some records; true when `until` is reached.
+    fn step(&mut self, shared: &Shared, until: u64) -> io::Result<bool> {
+        let now_ms = shared.clock.now_ms();
+        for _ in 0..DISPATCH_STEP {
+            if self.at >= until {
+                self.index.write_out()?;
+                return Ok(true);
+            }
+            let Some(segment) = shared.log.segment_at(self.at) else {
+                self.at = shared.log.min().max(self.at + 1);
+                continue;
+            };
+            let place = usize::try_from(self.at - segment.base()).map_err(io::Error::other)?;
+            let bytes = segment.bytes().get(place..).unwrap_or_default();
+            match Record::parse(bytes) {
+                Ok(record) => {
+                    if !self.index.has(self.at) {
+                        self.index.put(&record, now_ms)?;
+                    }
+                    self.at += u64::from(record.size);
+                }
+                Err(error) => {
+                    let magic = bytes.get(4..).and_then(|rest| rest.first_chunk());
+                    let blank =
+                        magic.is_some_and(|magic| u32::from_be_bytes(*magic) == MAGIC_BLANK);
+                    if !blank {
+                        tracing::error!("no record at log position {}: {error}", self.at);
+                    }
+                    self.at = segment.end();
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Starts the workers of a store.
+pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Vec<Worker>> {
+    Ok(vec![
+        start_flush(Arc::clone(shared))?,
+        start_dispatch(Arc::clone(shared))?,
+        start_keeper(Arc::clone(shared))?,
+    ])
+}
+
+fn start_flush(shared: Arc<Shared>) -> io::Result<Worker> {
+    let signal = shared.flush_signal.clone();
+    Worker::spawn("rmq-flush", signal, move || {
+        // A failure is logged where it happens, and closes the gate.
+        let failed = shared.flush_log().is_err();
+        match shared.options.flush {
+            FlushMode::Async { interval } => Next::After(interval),
+            FlushMode::Sync { .. } if failed => Next::After(KEEP_EVERY),
+            FlushMode::Sync { .. } => Next::Idle,
+        }
+    })
+}
+
+fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
+    let signal = shared.dispatch_signal.clone();
+    let mut rested = true;
+    let mut queues_written_ms = 0;
+    let mut complained = false;
+    Worker::spawn("rmq-dispatch", signal, move || {
+        if !rested {
+            rested = true;
+            return Next::Pause(DISPATCH_PAUSE);
+        }
+        rested = false;
+        // Before looking: an append from here on wakes this worker again.
+        shared.dispatch_asleep.store(true, Ordering::SeqCst);
+        let result = shared.dispatch().and_then(|()| {
+            let now_ms = monotone(&shared.clock, queues_written_ms);
+            let interval = i64::try_from(shared.options.queue_flush_interval.as_millis());
+            if now_ms.saturating_sub(queues_written_ms) >= interval.unwrap_or(i64::MAX) {
+                queues_written_ms = now_ms;
+                shared.write_queues()?;
+            }
+            Ok(())
+        });
+        if let Err(error) = &result
+            && !complained
+        {
+            tracing::warn!("{error}");
+        }
+        complained = result.is_err();
+        Next::After(shared.options.queue_flush_interval)
+    })
+}
+
+fn monotone(clock: &Clock, before: i64) -> i64 {
+    clock.now_ms().max(before)
+}
+
+fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
+    let mut complained = false;
+    let mut ticks: u64 = 0;
+    Worker::spawn("rmq-keeper", shared.keeper_signal.clone(), move || {
+        let prepared = shared.writer.prepare_next();
+        if let Err(error) = &prepared
+            && !complained
+        {
+            tracing::warn!("the next log file cannot be made ahead: {error}");
+        }
+        let every = shared.options.retention_interval.as_secs().max(1);
+        let kept = if ticks.is_multiple_of(every) {
+            shared.retain();
+            if ticks > 0 {
+                shared.checkpoint()
+            } else {
+                Ok(())
+            }
+        } else {
+            Ok(())
+        };
+        if let Err(error) = &kept {
+            tracing::warn!("{error}");
+        }
+        complained = prepared.is_err();
+        ticks += 1;
+        Next::After(KEEP_EVERY)
+    })
+}

@@ -1,0 +1,283 @@
+//! Appends to the key index.
+//!
+//! Entries and changed slots are collected in memory and written in batches: entries in one write, slots page by page,
+//! the header last. A batch changes nothing about the resulting bytes; they follow from the records and the names.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{Geometry, Header, IndexEntry, KeyHash, MessageKeys, seconds_since};
+use super::name;
+use crate::message::names;
+use crate::message::record::Record;
+use crate::store::segment::{Handle, Segment};
+use crate::sys::platform;
+
+/// Written out when so many entries wait.
+const WAITING_MAX: usize = 64 * 1024;
+const PAGE: usize = 4096;
+
+/// The file that is being filled.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) header: Header,
+}
+
+/// Appends to the newest index file and starts the next one when it is full.
+#[derive(Debug)]
+pub(crate) struct IndexWriter {
+    dir: PathBuf,
+    geometry: Geometry,
+    /// All files, oldest first, the current one included.
+    files: Vec<PathBuf>,
+    current: Option<Current>,
+    /// Encoded entries that are not in the file yet.
+    entries: Vec<u8>,
+    /// The newest entry of each slot they change.
+    heads: HashMap<u32, u32>,
+    slots: Vec<(u32, u32)>,
+    /// Files written to since the last sync.
+    dirty: Vec<Arc<Segment>>,
+    /// The log position of the record added last, if any.
+    last: Option<u64>,
+    /// The end time of the newest full file that was synced.
+    full_until_ms: i64,
+}
+
+impl IndexWriter {
+    pub(crate) fn new(
+        dir: &Path,
+        geometry: Geometry,
+        files: Vec<PathBuf>,
+        current: Option<Current>,
+        last: Option<u64>,
+    ) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            geometry,
+            files,
+            current,
+            entries: Vec::new(),
+            heads: HashMap::new(),
+            slots: Vec::new(),
+            dirty: Vec::new(),
+            last,
+            full_until_ms: 0,
+        }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// All files, oldest first.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Whether the record at `position` is filed already.
+    pub(crate) fn has(&self, position: u64) -> bool {
+        self.last.is_some_and(|last| last >= position)
+    }
+
+    /// The store time of the newest message of the newest file that is full and synced, ms.
+    pub(crate) fn full_until_ms(&self) -> i64 {
+        self.full_until_ms
+    }
+
+    /// Time and position of the message added last.
+    pub(crate) fn newest(&self) -> (i64, i64) {
+        self.current.as_ref().map_or((0, 0), |current| {
+            (
+                current.header.end_timestamp_ms,
+                current.header.end_log_offset,
+            )
+        })
+    }
+
+    /// Files a record under its keys. `now_ms` names a new file.
+    pub(crate) fn put(&mut self, record: &Record<'_>, now_ms: i64) -> io::Result<()> {
+        let mut keys = MessageKeys {
+            topic: record.topic,
+            unique: None,
+            words: None,
+            tags: None,
+            sys_flag: record.sys_flag,
+        };
+        for (name, value) in record.properties.iter() {
+            match name {
+                names::UNIQ_KEY => keys.unique = Some(value),
+                names::KEYS => keys.words = Some(value),
+                names::TAGS => keys.tags = Some(value),
+                _ => {}
+            }
+        }
+        for hash in keys.hashes() {
+            self.put_key(hash, record, now_ms)?;
+        }
+        self.last = u64::try_from(record.physical_offset).ok();
+        if self.heads.len() >= WAITING_MAX {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    fn put_key(&mut self, hash: KeyHash, record: &Record<'_>, now_ms: i64) -> io::Result<()> {
+        let full = |current: &Current| next_entry(&current.header) >= self.geometry.entries;
+        if self.current.as_ref().is_none_or(full) {
+            self.next_file(now_ms)?;
+        }
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let number = next_entry(&current.header);
+        let slot = hash.slot(self.geometry.slots);
+        let previous = match self.heads.get(&slot) {
+            Some(&head) => head,
+            None => slot_of(&current.segment, self.geometry, slot),
+        };
+        let header = &mut current.header;
+        if number == 1 {
+            header.begin_timestamp_ms = record.store_timestamp;
+            header.begin_log_offset = record.physical_offset;
+        }
+        let entry = IndexEntry {
+            key_hash: hash.get(),
+            log_offset: record.physical_offset,
+            seconds: seconds_since(header.begin_timestamp_ms, record.store_timestamp),
+            previous: i32::try_from(previous).unwrap_or(0),
+        };
+        self.entries.extend_from_slice(&entry.encode());
+        self.heads.insert(slot, number);
+        header.slots_used += i32::from(previous == 0);
+        header.next_entry = i32::try_from(number + 1).unwrap_or(i32::MAX);
+        header.end_timestamp_ms = record.store_timestamp;
+        header.end_log_offset = record.physical_offset;
+        Ok(())
+    }
+
+    fn next_file(&mut self, now_ms: i64) -> io::Result<()> {
+        self.write_out()?;
+        if self.files.is_empty() {
+            std::fs::create_dir_all(&self.dir)?;
+        }
+        let last = self.files.last().map(|path| name::of(path));
+        let name = name::after(last, now_ms);
+        let bytes = self.geometry.file_bytes();
+        let segment = Segment::named(&self.dir, &name, 0, bytes, Handle::Reopen)?;
+        self.files.push(segment.path().to_owned());
+        self.current = Some(Current {
+            segment: Arc::new(segment),
+            header: Header::default(),
+        });
+        Ok(())
+    }
+
+    /// Writes what waits in memory to the current file.
+    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+        let Some(current) = &self.current else {
+            return Ok(());
+        };
+        if self.heads.is_empty() {
+            return Ok(());
+        }
+        let segment = &current.segment;
+        let count = self.entries.len() / super::format::ENTRY_BYTES;
+        let first = next_entry(&current.header) - u32::try_from(count).map_err(io::Error::other)?;
+        segment.write(place(self.geometry.entry_at(first))?, &self.entries)?;
+        self.slots.clear();
+        self.slots
+            .extend(self.heads.iter().map(|(&slot, &head)| (slot, head)));
+        self.slots.sort_unstable();
+        write_slots(segment, self.geometry, &self.slots)?;
+        segment.write(0, &current.header.encode())?;
+        if !self.dirty.iter().any(|known| Arc::ptr_eq(known, segment)) {
+            self.dirty.push(Arc::clone(segment));
+        }
+        self.entries.clear();
+        self.heads.clear();
+        Ok(())
+    }
+
+    /// Makes everything filed so far durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.write_out()?;
+        for segment in &self.dirty {
+            if segment.path().exists() {
+                segment.sync()?;
+            }
+        }
+        if !self.dirty.is_empty() {
+            platform::sync_dir(&self.dir)?;
+        }
+        for segment in self.dirty.drain(..) {
+            if let Some(header) = segment.bytes().first_chunk().map(Header::decode)
+                && next_entry(&header) >= self.geometry.entries
+            {
+                self.full_until_ms = self.full_until_ms.max(header.end_timestamp_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the files whose messages are all below `log_min`, but never the current one. Returns how many.
+    pub(crate) fn remove_before(&mut self, log_min: u64) -> io::Result<usize> {
+        let mut removed = 0;
+        while self.files.len() > 1 {
+            let Some(oldest) = self.files.first() else {
+                break;
+            };
+            let header = super::query::header_of(oldest)?;
+            let ended = u64::try_from(header.end_log_offset).is_ok_and(|end| end < log_min);
+            if !ended {
+                break;
+            }
+            std::fs::remove_file(oldest)?;
+            self.files.remove(0);
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// The number the next entry gets; entry 0 is never used.
+pub(crate) fn next_entry(header: &Header) -> u32 {
+    u32::try_from(header.next_entry).unwrap_or(0).max(1)
+}
+
+fn slot_of(segment: &Segment, geometry: Geometry, slot: u32) -> u32 {
+    place(geometry.slot_at(slot))
+        .ok()
+        .and_then(|at| segment.bytes().get(at..)?.first_chunk())
+        .map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// Writes sorted slots, one write for each page that changes.
+fn write_slots(segment: &Segment, geometry: Geometry, slots: &[(u32, u32)]) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(PAGE);
+    let page_of = |slot: u32| geometry.slot_at(slot) / PAGE as u64;
+    for page in slots.chunk_by(|a, b| page_of(a.0) == page_of(b.0)) {
+        let (Some(&(first, _)), Some(&(last, _))) = (page.first(), page.last()) else {
+            continue;
+        };
+        let from = place(geometry.slot_at(first))?;
+        let to = place(geometry.slot_at(last + 1))?;
+        buffer.clear();
+        buffer.extend_from_slice(segment.bytes().get(from..to).unwrap_or_default());
+        for &(slot, head) in page {
+            let at = place(geometry.slot_at(slot))? - from;
+            if let Some(bytes) = buffer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                *bytes = head.to_be_bytes();
+            }
+        }
+        segment.write(from, &buffer)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn place(at: u64) -> io::Result<usize> {
+    usize::try_from(at).map_err(io::Error::other)
+}

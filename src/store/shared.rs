@@ -1,0 +1,129 @@
+//! What the store and its workers share, and the state that decides whether writes are taken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+
+use super::checkpoint::Checkpoint;
+use super::error::WriteRefusal;
+use super::index::writer::IndexWriter;
+use super::layout::Layout;
+use super::log::Log;
+use super::log::writer::Writer;
+use super::options::StoreOptions;
+use super::queue::table::QueueTable;
+use crate::sys::Clock;
+use crate::sys::worker::Signal;
+
+/// Everything but the threads.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: StoreOptions,
+    pub(crate) layout: Layout,
+    pub(crate) clock: Clock,
+    pub(crate) log: Arc<Log>,
+    pub(crate) queues: Arc<QueueTable>,
+    pub(crate) writer: Writer,
+    pub(crate) dispatcher: Mutex<Dispatcher>,
+    pub(crate) checkpoint: Mutex<Checkpoint>,
+    pub(crate) gate: Gate,
+    /// Held while the log is synced.
+    pub(crate) flushing: Mutex<()>,
+    pub(crate) flush_signal: Signal,
+    pub(crate) dispatch_signal: Signal,
+    /// Whether the dispatch worker wants to be woken by the next append.
+    pub(crate) dispatch_asleep: AtomicBool,
+    pub(crate) keeper_signal: Signal,
+}
+
+/// The key index, and how far it has followed the log.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) index: IndexWriter,
+    pub(crate) at: u64,
+}
+
+/// Why writes are refused. Asking costs one load.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    closed: AtomicU8,
+    why: Mutex<[Option<String>; 4]>,
+}
+
+/// One reason to refuse writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A sync failed; for good.
+    Broken,
+    /// The store is being closed.
+    ShuttingDown,
+    /// The partition is too full.
+    DiskFull,
+    /// Queue entries cannot be written, so they must not pile up in memory.
+    QueuesBlocked,
+}
+
+impl Gate {
+    /// Closes the gate for a reason. True if it was not closed for it before.
+    pub(crate) fn close(&self, reason: Reason, why: String) -> bool {
+        let mut texts = self.why.lock();
+        let Some(text) = texts.get_mut(reason as usize) else {
+            return false;
+        };
+        // The first failure is the one that explains the others.
+        let first = text.is_none();
+        text.get_or_insert(why);
+        self.closed.fetch_or(1 << reason as u8, Ordering::AcqRel);
+        first
+    }
+
+    /// Takes a reason away. True if it was there.
+    pub(crate) fn open(&self, reason: Reason) -> bool {
+        let mut texts = self.why.lock();
+        self.closed
+            .fetch_and(!(1 << reason as u8), Ordering::AcqRel);
+        texts
+            .get_mut(reason as usize)
+            .is_some_and(|text| text.take().is_some())
+    }
+
+    /// Whether writes are refused for this reason.
+    pub(crate) fn is_closed_for(&self, reason: Reason) -> bool {
+        self.closed.load(Ordering::Acquire) & (1 << reason as u8) != 0
+    }
+
+    /// Why writes are refused, the most lasting reason first.
+    pub(crate) fn refusal(&self) -> Option<WriteRefusal> {
+        let closed = self.closed.load(Ordering::Acquire);
+        if closed == 0 {
+            return None;
+        }
+        let texts = self.why.lock();
+        let text = |reason: Reason| texts.get(reason as usize).cloned().flatten();
+        text(Reason::Broken)
+            .map(WriteRefusal::Broken)
+            .or_else(|| text(Reason::ShuttingDown).map(|_| WriteRefusal::ShuttingDown))
+            .or_else(|| text(Reason::DiskFull).map(WriteRefusal::DiskFull))
+            .or_else(|| text(Reason::QueuesBlocked).map(WriteRefusal::DiskFull))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_tells_the_most_lasting_reason() {
+        let gate = Gate::default();
+        assert_eq!(gate.refusal(), None);
+        assert!(gate.close(Reason::DiskFull, "91 %".into()));
+        assert!(!gate.close(Reason::DiskFull, "92 %".into()));
+        assert_eq!(gate.refusal(), Some(WriteRefusal::DiskFull("91 %".into())));
+        gate.close(Reason::Broken, "fsync".into());
+        assert_eq!(gate.refusal(), Some(WriteRefusal::Broken("fsync".into())));
+        gate.open(Reason::Broken);
+        assert!(gate.open(Reason::DiskFull));
+        assert_eq!(gate.refusal(), None);
+    }
+}
