@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub(super) use live::Gone;
 pub(super) use pickup::keep_zone;
-pub(super) use register::{Master, NotRegistered, Registration};
+pub(super) use register::Registration;
 
 use crate::protocol::body::route::{BrokerData, ClusterInfo, QueueData};
 

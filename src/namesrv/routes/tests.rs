@@ -1,3 +1,4 @@
+use super::register::NotRegistered;
 use super::*;
 use crate::protocol::body::topic_config::{
     DataVersion, TopicConfig, TopicConfigAndMappingSerializeWrapper,
