@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
+use super::fields::{Spill, Text};
 use super::{Envelope, Fields, Head, Serialization};
 use crate::protocol::codes::LanguageCode;
 use crate::protocol::header::Decimal;
@@ -36,19 +37,49 @@ pub enum JsonError {
 /// Headers are flat but for `extFields`; deeper values are only skipped.
 const DEPTH_MAX: usize = 16;
 
-/// Parses the JSON header `text`.
-pub(crate) fn parse(text: &[u8]) -> Result<Head<'_>, JsonError> {
-    let mut scanner = Scanner { rest: text };
+/// Parses the JSON header `bytes`.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, JsonError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse_text(text),
+        Err(_) => parse_replaced(bytes),
+    }
+}
+
+/// The rare case, kept away from the other: a copy with replacement characters, and an owned head.
+#[cold]
+fn parse_replaced<'a>(bytes: &[u8]) -> Result<Head<'a>, JsonError> {
+    let text = String::from_utf8_lossy(bytes);
+    let head = parse_text(&text)?;
+    Ok(Head {
+        code: head.code,
+        language: head.language,
+        version: head.version,
+        opaque: head.opaque,
+        flag: head.flag,
+        remark: head.remark.map(|remark| Cow::Owned(remark.into_owned())),
+        fields: head.fields.into_owned(),
+        serialization: head.serialization,
+    })
+}
+
+fn parse_text(text: &str) -> Result<Head<'_>, JsonError> {
+    let mut scanner = Scanner {
+        rest: text,
+        spill: Spill::default(),
+    };
     let mut head = Head::empty(Serialization::Json);
     scanner.object(|scanner, key| {
-        match key.as_ref() {
+        match scanner.owned(key).as_ref() {
             "code" => head.code = scanner.number("code")?,
             "language" => head.language = scanner.language()?,
             "version" => head.version = scanner.number("version")?,
             "opaque" => head.opaque = scanner.number("opaque")?,
             "flag" => head.flag = scanner.number("flag")?,
-            "remark" => head.remark = scanner.text()?,
-            "extFields" => head.fields = scanner.fields()?,
+            "remark" => {
+                let text = scanner.text()?;
+                head.remark = text.map(|text| scanner.owned(text));
+            }
+            "extFields" => scanner.fields(&mut head.fields)?,
             _ => {
                 scanner.raw(0)?;
             }
@@ -56,29 +87,42 @@ pub(crate) fn parse(text: &[u8]) -> Result<Head<'_>, JsonError> {
         Ok(())
     })?;
     scanner.skip_blank();
-    match scanner.peek() {
-        None => Ok(head),
-        Some(byte) => Err(JsonError::Unexpected(byte)),
+    if let Some(byte) = scanner.peek() {
+        return Err(JsonError::Unexpected(byte));
     }
+    head.fields.set_spill(scanner.spill);
+    Ok(head)
 }
 
 struct Scanner<'a> {
-    rest: &'a [u8],
+    rest: &'a str,
+    /// Where strings with escapes go.
+    spill: Spill,
 }
 
 impl<'a> Scanner<'a> {
     fn skip_blank(&mut self) {
-        self.rest = self.rest.trim_ascii_start();
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.rest = self.rest.trim_ascii_start();
+        }
     }
 
     fn peek(&self) -> Option<u8> {
-        self.rest.first().copied()
+        self.rest.as_bytes().first().copied()
+    }
+
+    /// Drops `count` bytes, which must be ASCII.
+    fn skip(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
     fn next(&mut self) -> Result<u8, JsonError> {
-        let (byte, rest) = self.rest.split_first().ok_or(JsonError::End)?;
-        self.rest = rest;
-        Ok(*byte)
+        let byte = self.peek().ok_or(JsonError::End)?;
+        if !byte.is_ascii() {
+            return Err(JsonError::Unexpected(byte));
+        }
+        self.skip(1);
+        Ok(byte)
     }
 
     fn expect(&mut self, wanted: u8) -> Result<(), JsonError> {
@@ -89,15 +133,23 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The text, independent of the scanner.
+    fn owned(&self, text: Text<'a>) -> Cow<'a, str> {
+        match text {
+            Text::Borrowed(text) => Cow::Borrowed(text),
+            Text::Spilled { .. } => Cow::Owned(self.spill.get(text).to_owned()),
+        }
+    }
+
     /// Reads `{"key":value,…}` and hands each key to `member`, which must consume the value.
     fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), JsonError>,
+        mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         self.expect(b'{')?;
         self.skip_blank();
         if self.peek() == Some(b'}') {
-            self.next()?;
+            self.skip(1);
             return Ok(());
         }
         loop {
@@ -116,124 +168,73 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the rest of a string, its opening quote being consumed.
-    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
-        let plain = self.plain_part()?;
+    fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        let plain = plain_part(&mut self.rest)?;
         if self.next()? == b'"' {
-            return Ok(super::text(plain));
+            return Ok(Text::Borrowed(plain));
         }
-        // The first escape was a backslash: go on piece by piece into an owned string. What is still
-        // to come bounds the capacity, and an ext value is mostly the last long thing in a header.
-        let mut text = String::with_capacity(plain.len().saturating_add(128));
-        text.push_str(&super::text(plain));
-        loop {
-            self.escape(&mut text)?;
-            let plain = self.plain_part()?;
-            text.push_str(&super::text(plain));
-            if self.next()? == b'"' {
-                return Ok(Cow::Owned(text));
+        // It was a backslash: go on piece by piece into the spill buffer.
+        let rest = &mut self.rest;
+        self.spill.add(|text| {
+            // A header with escapes is mostly one with message properties.
+            text.reserve(plain.len().saturating_add(256));
+            text.push_str(plain);
+            loop {
+                escape(rest, text)?;
+                text.push_str(plain_part(rest)?);
+                let closing = rest.starts_with('"');
+                *rest = rest.get(1..).ok_or(JsonError::End)?;
+                if closing {
+                    return Ok(());
+                }
             }
-        }
-    }
-
-    /// The bytes up to the next quote or backslash, which is left in place.
-    fn plain_part(&mut self) -> Result<&'a [u8], JsonError> {
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\');
-        let length = self.rest.iter().position(special).ok_or(JsonError::End)?;
-        let (plain, rest) = self.rest.split_at_checked(length).ok_or(JsonError::End)?;
-        self.rest = rest;
-        Ok(plain)
-    }
-
-    fn escape(&mut self, text: &mut String) -> Result<(), JsonError> {
-        text.push(match self.next()? {
-            b'u' => return self.unicode_escape(text),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            byte @ (b'"' | b'\\' | b'/' | b'\'') => char::from(byte),
-            _ => return Err(JsonError::Escape),
-        });
-        Ok(())
-    }
-
-    fn unicode_escape(&mut self, text: &mut String) -> Result<(), JsonError> {
-        let first = self.hex4()?;
-        if let Some(ascii) = u8::try_from(first).ok().filter(u8::is_ascii) {
-            // The separators of message properties: the escapes that really come.
-            text.push(char::from(ascii));
-            return Ok(());
-        }
-        let mut units = [first, 0];
-        let mut used = 1;
-        if (0xd800..0xdc00).contains(&first) && self.rest.starts_with(b"\\u") {
-            let ahead = self.rest;
-            self.rest = ahead.get(2..).unwrap_or_default();
-            let second = self.hex4()?;
-            if (0xdc00..0xe000).contains(&second) {
-                units = [first, second];
-                used = 2;
-            } else {
-                self.rest = ahead;
-            }
-        }
-        let units = units.into_iter().take(used);
-        let chars = char::decode_utf16(units);
-        text.extend(chars.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
-        Ok(())
-    }
-
-    fn hex4(&mut self) -> Result<u16, JsonError> {
-        let (digits, rest) = self.rest.split_first_chunk::<4>().ok_or(JsonError::End)?;
-        self.rest = rest;
-        let mut value = 0u16;
-        for digit in digits {
-            let digit = char::from(*digit).to_digit(16).ok_or(JsonError::Escape)?;
-            value = (value << 4) | u16::try_from(digit).map_err(|_| JsonError::Escape)?;
-        }
-        Ok(value)
+        })
     }
 
     /// A string as text, any other value as its source text, `null` as nothing.
-    fn text(&mut self) -> Result<Option<Cow<'a, str>>, JsonError> {
+    fn text(&mut self) -> Result<Option<Text<'a>>, JsonError> {
         if self.peek() == Some(b'"') {
-            self.next()?;
+            self.skip(1);
             return self.string().map(Some);
         }
         let raw = self.raw(0)?;
-        Ok((raw != b"null").then(|| super::text(raw)))
+        Ok((raw != "null").then_some(Text::Borrowed(raw)))
     }
 
     fn number(&mut self, name: &'static str) -> Result<i32, JsonError> {
         match self.text()? {
-            Some(text) => text.trim().parse().map_err(|_| JsonError::Number(name)),
+            Some(text) => {
+                let digits = self.spill.get(text).trim();
+                digits.parse().map_err(|_| JsonError::Number(name))
+            }
             None => Ok(0),
         }
     }
 
     fn language(&mut self) -> Result<LanguageCode, JsonError> {
         let text = self.text()?;
-        Ok(text.map_or(LanguageCode::OTHER, |name| LanguageCode::from_name(&name)))
+        let name = text.map(|text| self.spill.get(text));
+        Ok(name.map_or(LanguageCode::OTHER, LanguageCode::from_name))
     }
 
-    fn fields(&mut self) -> Result<Fields<'a>, JsonError> {
-        let mut fields = Fields::new();
+    fn fields(&mut self, fields: &mut Fields<'a>) -> Result<(), JsonError> {
         if self.peek() == Some(b'{') {
-            self.object(|scanner, key| {
+            return self.object(|scanner, key| {
                 if let Some(value) = scanner.text()? {
-                    fields.push(key, value);
+                    fields.push_text(key, value);
                 }
                 Ok(())
-            })?;
-        } else if self.raw(0)? != b"null" {
-            return Err(JsonError::Unexpected(b'"'));
+            });
         }
-        Ok(fields)
+        let first = self.peek().unwrap_or_default();
+        match self.raw(0)? {
+            "null" => Ok(()),
+            _ => Err(JsonError::Unexpected(first)),
+        }
     }
 
     /// Skips one value of any kind and returns its source text.
-    fn raw(&mut self, depth: usize) -> Result<&'a [u8], JsonError> {
+    fn raw(&mut self, depth: usize) -> Result<&'a str, JsonError> {
         if depth > DEPTH_MAX {
             return Err(JsonError::Depth);
         }
@@ -241,18 +242,19 @@ impl<'a> Scanner<'a> {
         let deeper = depth.saturating_add(1);
         match self.peek().ok_or(JsonError::End)? {
             b'"' => {
-                self.next()?;
+                self.skip(1);
                 self.string()?;
             }
             b'{' => self.object(|scanner, _| scanner.raw(deeper).map(|_| ()))?,
             b'[' => self.array(deeper)?,
             first => {
                 let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-                let length = self.rest.iter().take_while(|byte| inside(byte)).count();
+                let bytes = self.rest.as_bytes().iter();
+                let length = bytes.take_while(|byte| inside(byte)).count();
                 if length == 0 {
                     return Err(JsonError::Unexpected(first));
                 }
-                self.rest = self.rest.get(length..).unwrap_or_default();
+                self.skip(length);
             }
         }
         let used = start.len().saturating_sub(self.rest.len());
@@ -263,7 +265,7 @@ impl<'a> Scanner<'a> {
         self.expect(b'[')?;
         self.skip_blank();
         if self.peek() == Some(b']') {
-            self.next()?;
+            self.skip(1);
             return Ok(());
         }
         loop {
@@ -277,6 +279,92 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// Takes the text up to the next quote or backslash, which is left in place.
+fn plain_part<'a>(rest: &mut &'a str) -> Result<&'a str, JsonError> {
+    let length = special_at(rest.as_bytes()).ok_or(JsonError::End)?;
+    let (plain, after) = rest.split_at_checked(length).ok_or(JsonError::End)?;
+    *rest = after;
+    Ok(plain)
+}
+
+/// The position of the first quote or backslash, looking at eight bytes at a time.
+fn special_at(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    const QUOTES: u64 = 0x2222_2222_2222_2222;
+    const BACKSLASHES: u64 = 0x5c5c_5c5c_5c5c_5c5c;
+    // The lowest bit this leaves marks the lowest zero byte; bits above it may be false.
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
+        if found != 0 {
+            let inside = usize::try_from(found.trailing_zeros() >> 3).ok()?;
+            return Some(index.saturating_mul(8).saturating_add(inside));
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let inside = tail.iter().position(special)?;
+    Some(chunks.len().saturating_mul(8).saturating_add(inside))
+}
+
+/// Reads one escape, its backslash being consumed.
+fn escape(rest: &mut &str, text: &mut String) -> Result<(), JsonError> {
+    let byte = *rest.as_bytes().first().ok_or(JsonError::End)?;
+    let plain = match byte {
+        b'u' => {
+            *rest = rest.get(1..).unwrap_or_default();
+            return unicode_escape(rest, text);
+        }
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'"' | b'\\' | b'/' | b'\'' => char::from(byte),
+        _ => return Err(JsonError::Escape),
+    };
+    text.push(plain);
+    *rest = rest.get(1..).unwrap_or_default();
+    Ok(())
+}
+
+fn unicode_escape(rest: &mut &str, text: &mut String) -> Result<(), JsonError> {
+    let first = hex4(rest)?;
+    if let Some(ascii) = u8::try_from(first).ok().filter(u8::is_ascii) {
+        // The separators of message properties: the escapes that really come.
+        text.push(char::from(ascii));
+        return Ok(());
+    }
+    let mut units = [first, 0];
+    let mut used = 1;
+    if (0xd800..0xdc00).contains(&first)
+        && let Some(mut ahead) = rest.strip_prefix("\\u")
+    {
+        let second = hex4(&mut ahead)?;
+        if (0xdc00..0xe000).contains(&second) {
+            units = [first, second];
+            used = 2;
+            *rest = ahead;
+        }
+    }
+    let chars = char::decode_utf16(units.into_iter().take(used));
+    text.extend(chars.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    Ok(())
+}
+
+fn hex4(rest: &mut &str) -> Result<u16, JsonError> {
+    let (digits, after) = rest.split_at_checked(4).ok_or(JsonError::End)?;
+    *rest = after;
+    let mut value = 0u16;
+    for digit in digits.bytes() {
+        let digit = char::from(digit).to_digit(16).ok_or(JsonError::Escape)?;
+        value = (value << 4) | u16::try_from(digit).map_err(|_| JsonError::Escape)?;
+    }
+    Ok(value)
 }
 
 /// Appends the header in the key order of Apache's serializer (alphabetical).
@@ -404,6 +492,19 @@ mod tests {
     fn bytes_that_are_not_utf8_are_replaced() {
         let head = parse(b"{\"remark\":\"a\xffb\"}").unwrap();
         assert_eq!(head.remark.as_deref(), Some("a\u{fffd}b"));
+    }
+
+    #[test]
+    fn special_bytes_are_found_anywhere() {
+        for at in 0..40 {
+            for special in [b'"', b'\\'] {
+                // 0x21 and 0x23, 0x5b and 0x5d, 0xa2 and 0xdc look alike to word arithmetic.
+                let mut bytes: Vec<u8> = [0x21, 0x23, 0x5b, 0x5d, 0xa2, 0xdc, 0, 0xff].repeat(5);
+                bytes[at] = special;
+                assert_eq!(special_at(&bytes), Some(at));
+                assert_eq!(special_at(&bytes[..at]), None);
+            }
+        }
     }
 
     #[test]

@@ -314,7 +314,7 @@ impl Command {
     /// The same with the fields of `header` added.
     #[must_use]
     pub fn with_header(mut self, header: &(impl Header + ?Sized)) -> Self {
-        header.write(&mut |key, value| self.fields.push(key, value.to_owned()));
+        header.write(&mut |key, value| self.fields.push_copy(key, value));
         self
     }
 
