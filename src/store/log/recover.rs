@@ -19,6 +19,7 @@
 //!
 //! Absent on purpose: judging a store without changing it (that is `verify`).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -269,6 +270,8 @@ struct Pass<'a> {
     last: LastRecord,
     scanned: u64,
     damaged: Vec<(u64, u64)>,
+    /// Topics whose queues are in `batchconsumequeue`, which is not ours to write.
+    batch_topics: BTreeSet<String>,
 }
 
 impl<'a> Pass<'a> {
@@ -302,6 +305,10 @@ impl<'a> Pass<'a> {
             below,
             clean: !resume,
         };
+        let batch_dir = setting.layout.dir().join("batchconsumequeue");
+        let batch_queues =
+            layout::queues(&batch_dir).map_err(StoreError::io("list", &batch_dir))?;
+        let batch_topics = batch_queues.into_iter().map(|(topic, _)| topic).collect();
         Ok(Self {
             index: open_index(setting, log, trust)?,
             setting,
@@ -314,6 +321,7 @@ impl<'a> Pass<'a> {
             last: LastRecord::default(),
             scanned: 0,
             damaged: Vec::new(),
+            batch_topics,
         })
     }
 
@@ -418,6 +426,9 @@ impl<'a> Pass<'a> {
     ) -> Result<bool, StoreError> {
         if !is_directory_name(topic) {
             tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
+            return Ok(true);
+        }
+        if self.batch_topics.contains(topic) {
             return Ok(true);
         }
         let queue = match self.queues.find(topic, id) {

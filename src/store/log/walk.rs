@@ -471,6 +471,14 @@ impl Walk {
                     stored: record.physical_offset,
                 }
             }
+            // The checksum is of the body alone. Properties that end in zeros are those of a record whose end never
+            // reached the disk.
+            Ok(record) if record.properties.as_bytes().last() == Some(&0) => {
+                Reason::Record(RecordError::Length {
+                    size: record.size,
+                    part: "properties end in zeros",
+                })
+            }
             Ok(record) => match body_crc(record.body) {
                 found if found == record.body_crc => return Ok(Verdict::Record { size }),
                 found => Reason::Checksum {

@@ -1,11 +1,14 @@
 //! The whole store, opened, filled, stopped or crashed, and opened again.
 
+mod golden;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+
 use crate::base::QueueOffset;
 use crate::message::record::Draft;
 

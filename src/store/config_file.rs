@@ -1,0 +1,82 @@
+//! The files in `config/`: topics, groups, offsets, delays. Written so that a crash leaves the old or the new one whole.
+//!
+//! As in Apache (`ConfigManager`, `MixAll.string2File`): what the file held before the last change is kept beside it
+//! with `.bak` added, and is read when the file itself is missing or empty. Absent on purpose: what is in them.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::sys::platform;
+
+/// The name of the file that holds what was there before.
+pub fn backup_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".bak");
+    name.into()
+}
+
+/// What the file holds, or, if it is missing or empty, what its backup does. `None` when there is neither.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_one(path)? {
+        Some(bytes) => Ok(Some(bytes)),
+        None => read_one(&backup_of(path)),
+    }
+}
+
+/// What the backup holds, for when the file itself makes no sense.
+pub fn read_backup(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_one(&backup_of(path))
+}
+
+fn read_one(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces what the file holds; the old content goes to the backup. Makes the directory when it is absent.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    if let Some(old) = read_one(path)? {
+        replace(&backup_of(path), &old)?;
+    }
+    replace(path, bytes)?;
+    platform::sync_dir(dir)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    let file = platform::open_write(&temporary)?;
+    file.set_len(0)?;
+    platform::write_all_at(&file, bytes, 0)?;
+    file.sync_all()?;
+    drop(file);
+    std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_content_is_kept_and_stands_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config/topics.json");
+        assert_eq!(read(&path).unwrap(), None);
+        write_atomic(&path, b"one").unwrap();
+        assert!(!backup_of(&path).exists());
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        assert_eq!(read_backup(&path).unwrap().unwrap(), b"one");
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+        assert_eq!(backup_of(&path), dir.path().join("config/topics.json.bak"));
+    }
+}
