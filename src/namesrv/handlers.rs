@@ -175,7 +175,7 @@ impl NameServer {
             filter_servers,
             channel: request.channel.id(),
         };
-        let registered = self.routes.lock().register(broker, self.clock.now_ms());
+        let registered = self.routes.lock().register(&broker, self.clock.now_ms());
         let Ok(master) = registered else {
             return Ok(
                 Command::response(ResponseCode::SYSTEM_ERROR).with_remark("register broker failed")
@@ -374,9 +374,10 @@ fn registered_body(
 ) -> Result<(Topics, Option<Vec<String>>), Failed> {
     let (body, version) = (&request.body, request.head.version);
     if version < VERSION_WITH_FILTER_SERVERS {
-        let topics = match body.is_empty() {
-            true => Topics::default(),
-            false => fastjson::from_slice(body)?,
+        let topics = if body.is_empty() {
+            Topics::default()
+        } else {
+            fastjson::from_slice(body)?
         };
         return Ok((topics, None));
     }
@@ -385,7 +386,7 @@ fn registered_body(
     } else if compressed || is_zlib(body) {
         RegisterBrokerBody::decode_compressed(body, version)?
     } else {
-        fastjson::from_slice(body).map_err(Failed::Body)?
+        fastjson::from_slice(body)?
     };
     Ok((
         body.topic_config_serialize_wrapper,

@@ -37,10 +37,8 @@ impl NamesrvOptions {
         let mut pairs = now.pairs();
         pairs.push(("kvConfigPath", path.unwrap_or_default()));
         pairs.sort_unstable();
-        pairs
-            .iter()
-            .map(|(key, value)| format!("{key}={value}\n"))
-            .collect()
+        let lines = pairs.iter().map(|(key, value)| [key, "=", value, "\n"]);
+        lines.flatten().collect()
     }
 }
 

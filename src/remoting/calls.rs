@@ -100,10 +100,11 @@ impl Calls {
 
     fn complete(&self, head: Head<'_>, body: Bytes) {
         let waiter = self.waiting.lock().by_opaque.remove(&head.opaque);
-        match waiter {
+        if let Some(waiter) = waiter {
             // The caller may have given up in this very moment.
-            Some(waiter) => drop(waiter.send(head.into_reply(body))),
-            None => tracing::debug!(opaque = head.opaque, "an answer that nobody waits for"),
+            drop(waiter.send(head.into_reply(body)));
+        } else {
+            tracing::debug!(opaque = head.opaque, "an answer that nobody waits for");
         }
     }
 

@@ -71,8 +71,8 @@ impl Channel {
         self.outbox.push(out);
     }
 
-    /// Lets `encode` append to what is queued, with `body` behind it: the cheapest way to answer. Together they must
-    /// be whole messages. `encode` runs under the outbox's lock and may do nothing but encode.
+    /// Lets `encode` append to what is queued, with `body` behind it, uncopied: the cheapest way to answer. Together
+    /// they must be whole messages. `encode` runs under the outbox's lock and may do nothing but encode.
     pub(crate) fn send_with(
         &self,
         encode: impl FnOnce(&mut BytesMut),
@@ -97,9 +97,10 @@ impl Channel {
     }
 
     fn send_command(&self, serialization: Serialization, opaque: i32, command: Command) {
+        let body = command.body.clone();
         self.send_with(
-            |out| command.encode_head(serialization, opaque, out),
-            [command.body.clone()],
+            move |out| command.encode_head(serialization, opaque, out),
+            [body],
         );
     }
 

@@ -178,10 +178,11 @@ impl<S: Service> Connection<S> {
         if stage == Stage::Closing && self.writing.is_empty() {
             return Poll::Ready(Err(End::ClosedHere));
         }
-        if stage == Stage::Open && !self.peer_must_read_first() {
-            if let Poll::Ready(read) = self.poll_read(cx) {
-                return Poll::Ready(read);
-            }
+        if stage == Stage::Open
+            && !self.peer_must_read_first()
+            && let Poll::Ready(read) = self.poll_read(cx)
+        {
+            return Poll::Ready(read);
         }
         self.poll_tick(cx).map(Err)
     }

@@ -68,7 +68,7 @@ impl Default for ConnLimits {
     fn default() -> Self {
         Self {
             frame_bytes_max: 16 << 20,
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             outbox_bytes_max: 16 << 20,
             in_flight_max: 65_535,
             connections_max: 65_535,

@@ -42,14 +42,14 @@ impl RouteTable {
     /// Takes over what a broker says about itself. A slave learns its master, if there is one.
     pub(in crate::namesrv) fn register(
         &mut self,
-        broker: Registration,
+        broker: &Registration,
         now_ms: i64,
     ) -> Result<Option<Master>, NotRegistered> {
         let addr = BrokerAddr {
             cluster: broker.cluster.clone(),
             addr: broker.addr.clone(),
         };
-        if self.is_older_than_present(&broker) {
+        if self.is_older_than_present(broker) {
             tracing::warn!(
                 broker = broker.name,
                 id = broker.id,
@@ -59,7 +59,7 @@ impl RouteTable {
             self.live.remove(&addr);
             return Ok(None);
         }
-        let known_id = self.knows_id(&broker);
+        let known_id = self.knows_id(broker);
         if !known_id && broker.topics.topic_config_table.len() == 1 {
             tracing::warn!(
                 broker = broker.name,
@@ -70,13 +70,13 @@ impl RouteTable {
             return Err(NotRegistered);
         }
 
-        let first = self.enter(&broker);
+        let first = self.enter(broker);
         let unchanged = self
             .topics_version(&broker.cluster, &broker.addr)
             .is_some_and(|version| version == broker.topics.data_version);
-        self.take_topics(&broker, first, !unchanged);
-        self.stay(&broker, addr, now_ms);
-        Ok(self.master_of(&broker))
+        self.take_topics(broker, first, !unchanged);
+        self.stay(broker, addr, now_ms);
+        Ok(self.master_of(broker))
     }
 
     /// Whether another address holds this id with a newer state: the one that registers has missed an election.

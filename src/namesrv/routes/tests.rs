@@ -68,11 +68,11 @@ fn ids(table: &RouteTable, topic: &str) -> Vec<Vec<i64>> {
 #[test]
 fn masters_and_slaves_of_several_names_make_one_route() {
     let mut table = table();
-    assert_eq!(table.register(broker("a", 0), T0), Ok(None));
-    let master = table.register(broker("a", 1), T0).unwrap().unwrap();
+    assert_eq!(table.register(&broker("a", 0), T0), Ok(None));
+    let master = table.register(&broker("a", 1), T0).unwrap().unwrap();
     assert_eq!(master.addr, "a-0:10911");
     assert_eq!(master.ha_addr, "a-0:10912");
-    table.register(broker("b", 0), T0).unwrap();
+    table.register(&broker("b", 0), T0).unwrap();
     assert_eq!(ids(&table, "T"), [vec![0, 1], vec![0]]);
     assert_eq!(table.route("T").unwrap().queue_datas.len(), 2);
     assert_eq!(table.route("nothing"), None);
@@ -88,23 +88,23 @@ fn masters_and_slaves_of_several_names_make_one_route() {
 #[test]
 fn topics_change_only_with_their_version() {
     let mut table = table();
-    table.register(broker("a", 0), T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
     table.wipe_write_perm("a");
     let generation = table.generation();
 
     // The same version again: nothing moves, and kept answers stay good.
-    table.register(broker("a", 0), T0 + 1).unwrap();
+    table.register(&broker("a", 0), T0 + 1).unwrap();
     assert_eq!(perms(&table, "T"), [4]);
     assert_eq!(table.generation(), generation);
 
     // A deleted topic comes back even so, and a new version brings everything.
     table.delete_topic("U", None);
-    table.register(broker("a", 0), T0 + 2).unwrap();
+    table.register(&broker("a", 0), T0 + 2).unwrap();
     assert_eq!(perms(&table, "U"), [6]);
     assert_eq!(perms(&table, "T"), [4]);
     let mut newer = broker("a", 0);
     newer.topics = topics(2, &["T", "V"]);
-    table.register(newer.clone(), T0 + 3).unwrap();
+    table.register(&newer, T0 + 3).unwrap();
     assert_eq!(perms(&table, "T"), [6]);
     assert_eq!(table.topic_names(), ["T", "U", "V"]);
     assert_ne!(table.generation(), generation);
@@ -114,7 +114,7 @@ fn topics_change_only_with_their_version() {
         delete_topic_with_broker_registration: true,
         ..Rules::default()
     });
-    table.register(newer, T0 + 4).unwrap();
+    table.register(&newer, T0 + 4).unwrap();
     assert_eq!(table.topic_names(), ["T", "V"]);
 }
 
@@ -123,32 +123,32 @@ fn a_single_topic_needs_a_registered_broker() {
     let mut table = table();
     let mut single = broker("a", 0);
     single.topics = topics(2, &["V"]);
-    assert_eq!(table.register(single.clone(), T0), Err(NotRegistered));
+    assert_eq!(table.register(&single, T0), Err(NotRegistered));
     assert_eq!(table.cluster_info(), ClusterInfo::default());
-    table.register(broker("a", 0), T0).unwrap();
-    table.register(single, T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
+    table.register(&single, T0).unwrap();
     assert_eq!(table.topic_names(), ["T", "U", "V"]);
 }
 
 #[test]
 fn topics_of_a_plain_slave_do_not_count() {
     let mut table = table();
-    table.register(broker("a", 0), T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
     let mut slave = broker("a", 1);
     slave.topics = topics(9, &["T", "W"]);
-    table.register(slave, T0).unwrap();
+    table.register(&slave, T0).unwrap();
     assert_eq!(table.route("W"), None);
 }
 
 #[test]
 fn a_slave_that_becomes_master_gives_up_its_old_id() {
     let mut table = table();
-    table.register(broker("a", 0), T0).unwrap();
-    table.register(broker("a", 1), T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
+    table.register(&broker("a", 1), T0).unwrap();
     table.unregister(&gone("a", 0));
     let mut promoted = broker("a", 1);
     promoted.id = 0;
-    table.register(promoted, T0).unwrap();
+    table.register(&promoted, T0).unwrap();
     assert_eq!(
         table.members("a"),
         BTreeMap::from([(0, "a-1:10911".to_owned())])
@@ -160,15 +160,15 @@ fn an_older_state_does_not_push_out_a_newer_one() {
     let mut table = table();
     let mut elected = broker("a", 0);
     elected.topics.data_version.state_version = 5;
-    table.register(elected, T0).unwrap();
+    table.register(&elected, T0).unwrap();
     let mut deposed = broker("a", 0);
     deposed.addr = "elsewhere:10911".to_owned();
     deposed.topics.data_version.state_version = 4;
-    assert_eq!(table.register(deposed.clone(), T0), Ok(None));
+    assert_eq!(table.register(&deposed, T0), Ok(None));
     assert_eq!(table.members("a")[&0], "a-0:10911");
     assert_eq!(table.topics_version("C", "elsewhere:10911"), None);
     deposed.topics.data_version.state_version = 6;
-    table.register(deposed, T0).unwrap();
+    table.register(&deposed, T0).unwrap();
     assert_eq!(table.members("a")[&0], "elsewhere:10911");
 }
 
@@ -176,7 +176,7 @@ fn an_older_state_does_not_push_out_a_newer_one() {
 fn the_last_of_a_name_takes_its_topics_along() {
     let mut table = table();
     for registration in [broker("a", 0), broker("a", 1), broker("b", 0)] {
-        table.register(registration, T0).unwrap();
+        table.register(&registration, T0).unwrap();
     }
     table.unregister(&gone("a", 0));
     assert_eq!(ids(&table, "T"), [vec![1], vec![0]]);
@@ -196,8 +196,8 @@ fn silence_and_a_closed_channel_end_a_broker() {
     let mut brief = broker("b", 0);
     brief.timeout_ms = Some(1_000);
     brief.channel = 8;
-    table.register(broker("a", 0), T0).unwrap();
-    table.register(brief, T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
+    table.register(&brief, T0).unwrap();
     assert!(table.expire(T0 + 1_000).is_empty());
     table.heartbeat("C", "b-0:10911", T0 + 900);
     assert!(table.expire(T0 + 1_900).is_empty());
@@ -209,9 +209,9 @@ fn silence_and_a_closed_channel_end_a_broker() {
 
     // Whoever has registered over another channel since is not touched by the old one.
     let mut moved = broker("a", 0);
-    table.register(moved.clone(), T0).unwrap();
+    table.register(&moved, T0).unwrap();
     moved.channel = 9;
-    table.register(moved, T0).unwrap();
+    table.register(&moved, T0).unwrap();
     table.channel_closed(7);
     assert!(table.route("T").is_some());
     table.channel_closed(9);
@@ -229,7 +229,7 @@ fn a_slave_acts_as_master_for_readers_only() {
         ..broker("a", id)
     };
     for id in [0, 2, 1] {
-        table.register(acting(id), T0).unwrap();
+        table.register(&acting(id), T0).unwrap();
     }
     assert_eq!(ids(&table, "T"), [vec![0, 1, 2]]);
     table.unregister(&gone("a", 0));
@@ -243,11 +243,11 @@ fn a_slave_acts_as_master_for_readers_only() {
     // The prime slave keeps the topics up to date, without write permission.
     let mut prime = acting(1);
     prime.topics = topics(2, &["T", "New"]);
-    table.register(prime, T0).unwrap();
+    table.register(&prime, T0).unwrap();
     assert_eq!(perms(&table, "New"), [4]);
 
     // The master is back.
-    table.register(acting(0), T0).unwrap();
+    table.register(&acting(0), T0).unwrap();
     assert_eq!(ids(&table, "T"), [vec![0, 1, 2]]);
     assert_eq!(perms(&table, "T"), [6]);
 }
@@ -255,8 +255,8 @@ fn a_slave_acts_as_master_for_readers_only() {
 #[test]
 fn write_permission_is_taken_and_given() {
     let mut table = table();
-    table.register(broker("a", 0), T0).unwrap();
-    table.register(broker("b", 0), T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
+    table.register(&broker("b", 0), T0).unwrap();
     assert_eq!(table.wipe_write_perm("a"), 2);
     assert_eq!(perms(&table, "T"), [4, 6]);
     assert_eq!(table.add_write_perm("a"), 2);
@@ -267,7 +267,7 @@ fn write_permission_is_taken_and_given() {
 #[test]
 fn topics_are_registered_and_deleted_by_hand() {
     let mut table = table();
-    table.register(broker("a", 0), T0).unwrap();
+    table.register(&broker("a", 0), T0).unwrap();
     let queues = |broker: &str| QueueData {
         broker_name: broker.to_owned(),
         perm: 6,
@@ -297,7 +297,7 @@ fn units_are_told_by_the_first_brokers_flag() {
         let table = &mut units.topics.topic_config_table;
         table.insert(name.to_owned(), config);
     }
-    table.register(units, T0).unwrap();
+    table.register(&units, T0).unwrap();
     assert_eq!(table.unit_topics(), ["Both", "Unit"]);
     assert_eq!(table.unit_sub_topics(), ["Both", "Sub"]);
     assert_eq!(table.unit_sub_ununit_topics(), ["Sub"]);
@@ -312,7 +312,7 @@ fn zones_keep_their_own_and_those_without_master() {
         // Also a slave brings its topics, as the first of its name.
         registration.enable_acting_master = Some(true);
         registration.filter_servers = Some(vec![format!("filter-{name}")]);
-        table.register(registration, T0).unwrap();
+        table.register(&registration, T0).unwrap();
     }
     let mut route = table.route("T").unwrap();
     assert_eq!(route.broker_datas.len(), 3);
@@ -331,7 +331,7 @@ fn static_topics_pass_their_mapping_through() {
     let info = serde_json::json!({"topic": "T", "bname": "a", "totalQueues": 4});
     let mappings = &mut registration.topics.topic_queue_mapping_info_map;
     mappings.insert("T".to_owned(), info.clone());
-    table.register(registration, T0).unwrap();
+    table.register(&registration, T0).unwrap();
     let route = table.route("T").unwrap();
     assert_eq!(
         route.topic_queue_mapping_by_broker,
