@@ -52,6 +52,12 @@ impl Layout {
         self.consume_queues().join(topic).join(queue_id.to_string())
     }
 
+    /// The directory of the queues of topics with batch queues (`queue.type=BatchCQ`), which only a Java broker
+    /// makes.
+    pub fn batch_consume_queues(&self) -> PathBuf {
+        self.dir.join("batchconsumequeue")
+    }
+
     /// The directory of the key index files.
     pub fn index(&self) -> PathBuf {
         self.dir.join("index")
@@ -137,6 +143,12 @@ pub fn segments(dir: &Path) -> io::Result<Vec<SegmentFile>> {
     Ok(found)
 }
 
+/// Whether a topic can be the name of a directory. A damaged or hostile record may hold anything, such as a path
+/// that leads out of the store.
+pub fn can_be_directory(topic: &str) -> bool {
+    !matches!(topic, "" | "." | "..") && !topic.contains(['/', '\\', '\0'])
+}
+
 /// Lists the queues that have a directory, as topic and queue number, ordered by both.
 pub fn queues(consume_queues: &Path) -> io::Result<Vec<(String, u32)>> {
     let mut found = Vec::new();
@@ -217,6 +229,14 @@ mod tests {
             .collect();
         assert_eq!(bases, [0, 200]);
         assert_eq!(segments(&dir.path().join("absent")).unwrap(), []);
+    }
+
+    #[test]
+    fn topics_cannot_lead_out_of_the_store() {
+        assert!(can_be_directory("%RETRY%g"));
+        for topic in ["", "..", "a/b", "/etc", "a\0b"] {
+            assert!(!can_be_directory(topic), "{topic:?}");
+        }
     }
 
     #[test]

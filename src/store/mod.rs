@@ -32,6 +32,7 @@ pub(crate) mod segment;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub mod view;
 mod window;
 

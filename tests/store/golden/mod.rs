@@ -2,6 +2,7 @@
 
 mod log;
 mod tables;
+mod whole;
 
 use std::fmt::Write as _;
 use std::path::Path;
