@@ -197,4 +197,14 @@ fn heartbeats_of_other_clients() {
     assert_eq!(subscription.code_set, [97, -5]);
     assert_eq!(subscription.sub_version, 1_234_567_890_123);
     assert_eq!(subscription.expression_type, "TAG");
+
+    let text =
+        br#"{"consumerDataSet":[{"consumeFromWhere":"UNKNOWN","messageModel":"broadcasting"}]}"#;
+    let data: heartbeat::HeartbeatData = fastjson::from_slice(text).unwrap();
+    let group = &data.consumer_data_set[0];
+    assert_eq!(
+        group.consume_from_where,
+        heartbeat::ConsumeFromWhere::LastOffset
+    );
+    assert_eq!(group.message_model, heartbeat::MessageModel::Broadcasting);
 }

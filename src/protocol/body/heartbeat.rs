@@ -46,6 +46,27 @@ java_enum! {
     }
 }
 
+/// As the official push consumers have it.
+impl Default for ConsumeType {
+    fn default() -> Self {
+        Self::Passively
+    }
+}
+
+/// As the official push consumers have it.
+impl Default for MessageModel {
+    fn default() -> Self {
+        Self::Clustering
+    }
+}
+
+/// As the official push consumers have it.
+impl Default for ConsumeFromWhere {
+    fn default() -> Self {
+        Self::LastOffset
+    }
+}
+
 /// The expression type of tag subscriptions, and the default.
 pub const EXPRESSION_TAG: &str = "TAG";
 /// The expression type of property subscriptions.
@@ -78,34 +99,24 @@ pub struct ProducerData {
 }
 
 /// One consumer group of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ConsumerData {
     /// Where a new group begins.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub consume_from_where: ConsumeFromWhere,
     /// How messages are fetched.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub consume_type: ConsumeType,
     /// The group.
     pub group_name: String,
     /// Who gets a message.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub message_model: MessageModel,
     /// What it subscribes to.
     pub subscription_data_set: Vec<SubscriptionData>,
     /// Apache's unit mode.
     pub unit_mode: bool,
-}
-
-impl Default for ConsumerData {
-    fn default() -> Self {
-        Self {
-            consume_from_where: ConsumeFromWhere::LastOffset,
-            consume_type: ConsumeType::Passively,
-            group_name: String::new(),
-            message_model: MessageModel::Clustering,
-            subscription_data_set: Vec::new(),
-            unit_mode: false,
-        }
-    }
 }
 
 /// A group's subscription to one topic.

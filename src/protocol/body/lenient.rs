@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
 /// An enum by its name or by its ordinal.
 pub(super) fn enumeration<'de, D, T>(
@@ -37,7 +37,7 @@ impl<T: Copy> Visitor<'_> for Enumeration<T> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         let mut all = self.all.iter().copied();
-        let found = all.find(|known| (self.name)(*known) == text);
+        let found = all.find(|known| (self.name)(*known).eq_ignore_ascii_case(text));
         found.ok_or_else(|| E::custom(format_args!("unknown name {text}")))
     }
 
@@ -46,6 +46,17 @@ impl<T: Copy> Visitor<'_> for Enumeration<T> {
         let found = self.all.get(at).copied();
         found.ok_or_else(|| E::custom(format_args!("unknown ordinal {ordinal}")))
     }
+}
+
+/// For `deserialize_with`: a value of the type, or its default for what the type does not know. The Go
+/// client's pull consumer may say that it begins at "UNKNOWN".
+pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// A number, or its text.
