@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::ConnLimits;
 use super::calls::{CallError, Calls};
-use super::outbox::{Out, Outbox, Stage};
+use super::outbox::{Outbox, Stage};
 use crate::base::Watermark;
 use crate::protocol::command::{Command, Head, Reply, Serialization};
 
@@ -63,12 +63,6 @@ impl Channel {
     /// This side's address.
     pub(crate) fn local(&self) -> SocketAddr {
         self.local
-    }
-
-    /// Queues an encoded message. Its body slices are written as they are.
-    pub(crate) fn send(&self, out: Out) {
-        self.limit_outbox();
-        self.outbox.push(out);
     }
 
     /// Lets `encode` append to what is queued, with `body` behind it, uncopied: the cheapest way to answer. Together

@@ -15,12 +15,13 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use smallvec::SmallVec;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::outbox::Stage;
 use super::{Channel, ConnLimits, Service};
@@ -30,6 +31,8 @@ use crate::protocol::frame::{Frame, FrameError};
 const READ_MIN_BYTES: usize = 16 << 10;
 /// The size of a read once every read comes back full.
 const READ_MAX_BYTES: usize = 256 << 10;
+/// How long a connection that this side closes waits for the peer to close it too.
+const LINGER: Duration = Duration::from_millis(100);
 /// Slices handed to one vectored write.
 const SLICES_MAX: usize = 64;
 
@@ -131,6 +134,9 @@ pub(super) async fn run<S: Service>(
         tick: Box::pin(sleep_until(now + limits.tick())),
     };
     let end = connection.drive().await;
+    if matches!(end, End::ClosedHere) {
+        connection.say_goodbye().await;
+    }
     let channel = &connection.channel;
     if let End::Refused { .. } = end {
         tracing::warn!(peer = %channel.peer(), channel = channel.id(), "connection refused: {end}");
@@ -167,6 +173,25 @@ impl<S: Service> Connection<S> {
                 return end;
             }
         }
+    }
+
+    /// Ends the connection so that the peer gets our last words: a socket closed with unread bytes in it resets the
+    /// connection, and the peer loses what it has not read yet.
+    async fn say_goodbye(&mut self) {
+        if self.channel.outbox().stage() != Stage::Closing {
+            return;
+        }
+        let until_peer_closes = async {
+            self.stream.shutdown().await?;
+            loop {
+                self.buffer.clear();
+                if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                    return Ok::<(), io::Error>(());
+                }
+            }
+        };
+        // Whether the peer closes in time or in error, the connection is over.
+        drop(timeout(LINGER, until_peer_closes).await);
     }
 
     /// Writes all it can, then reads once. Ready when something was read or the connection is over.

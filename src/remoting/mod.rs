@@ -29,7 +29,6 @@ mod tests;
 pub(crate) use calls::CallError;
 pub(crate) use channel::{Asked, Channel, InFlight};
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use outbox::Out;
 pub(crate) use server::{Server, serve};
 
 /// What is behind a connection: the name server, a broker, or a client that listens for requests of its server.

@@ -4,7 +4,7 @@
 //! buffer, so that many small answers leave as one slice; larger ones (message bodies, slices of the store's maps)
 //! are queued as they are and never copied.
 //!
-//! Promises: pieces leave in the order they were queued, an [`Out`] is never torn apart by another, and the unsent
+//! Promises: pieces leave in the order they were queued, a message is never torn apart by another, and the unsent
 //! bytes are counted until the kernel has them.
 //!
 //! Lock order: leaf. The waker runs after the lock is free.
@@ -15,36 +15,12 @@ use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 /// Pieces up to this size are copied into the running buffer: cheaper than one more entry in a vectored write.
 const COALESCE_MAX_BYTES: usize = 1024;
 
 /// The running buffer is given back when a quiet connection holds more than this.
 const TAIL_KEPT_BYTES: usize = 4096;
-
-/// One message to the peer: an encoded head and the body slices that follow it.
-#[derive(Debug, Default)]
-pub(crate) struct Out {
-    /// Length word, header length and header; for small messages also the body.
-    pub(crate) head: Bytes,
-    /// Body slices, written after the head as they are.
-    pub(crate) body: SmallVec<[Bytes; 4]>,
-}
-
-impl Out {
-    /// A message that is one piece of memory.
-    pub(crate) fn whole(head: Bytes) -> Self {
-        Self {
-            head,
-            body: SmallVec::new(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.head.len() + self.body.iter().map(Bytes::len).sum::<usize>()
-    }
-}
 
 /// How far the end of a channel has come. Only ever moves down this list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,42 +79,24 @@ impl Outbox {
         self.queue.lock().stage
     }
 
-    /// Queues a message; one for a channel that is ending is dropped.
-    pub(super) fn push(&self, out: Out) {
-        let bytes = out.len();
-        self.change(|queue| {
-            queue.push(out.head);
-            for piece in out.body {
-                queue.push(piece);
-            }
-            bytes
-        });
-    }
-
-    /// Lets `encode` append to the running buffer, and queues `body` behind that.
+    /// Lets `encode` append to the running buffer, and queues `body` behind that. On a channel that is ending
+    /// neither happens.
     pub(super) fn append(
         &self,
         encode: impl FnOnce(&mut BytesMut),
         body: impl IntoIterator<Item = Bytes>,
     ) {
-        self.change(|queue| {
-            let before = queue.tail.len();
-            encode(&mut queue.tail);
-            let mut bytes = queue.tail.len().saturating_sub(before);
-            for piece in body {
-                bytes += piece.len();
-                queue.push(piece);
-            }
-            bytes
-        });
-    }
-
-    fn change(&self, queue_up: impl FnOnce(&mut Queue) -> usize) {
         let mut queue = self.queue.lock();
         if queue.stage != Stage::Open {
             return;
         }
-        let bytes = queue_up(&mut queue);
+        let before = queue.tail.len();
+        encode(&mut queue.tail);
+        let mut bytes = queue.tail.len().saturating_sub(before);
+        for piece in body {
+            bytes += piece.len();
+            queue.push(piece);
+        }
         self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
         let waker = queue.waker.take();
         drop(queue);
@@ -211,14 +169,12 @@ mod tests {
     fn small_messages_leave_as_one_slice_and_large_ones_uncopied() {
         let outbox = Outbox::default();
         let large = Bytes::from(vec![7; 4096]);
-        outbox.push(Out::whole(Bytes::from_static(b"one")));
+        outbox.append(|tail| tail.extend_from_slice(b"one"), []);
         outbox.append(|tail| tail.extend_from_slice(b"two"), []);
-        outbox.push(Out {
-            head: Bytes::from_static(b"head"),
-            body: [large.clone(), Bytes::from_static(b"end")]
-                .into_iter()
-                .collect(),
-        });
+        outbox.append(
+            |tail| tail.extend_from_slice(b"head"),
+            [large.clone(), Bytes::from_static(b"end")],
+        );
         assert_eq!(outbox.unsent_bytes(), 3 + 3 + 4 + 4096 + 3);
 
         let pieces = taken(&outbox);
