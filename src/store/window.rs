@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::sys::platform;
+
 /// How much is read ahead unless asked otherwise. Large enough that a scan is bound by the disk and not by
 /// calls.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -70,6 +72,15 @@ impl Window {
     /// Exactly `N` bytes at `at`; `None` if the file ends before.
     pub(crate) fn array<const N: usize>(&mut self, at: u64) -> io::Result<Option<[u8; N]>> {
         Ok(self.at(at, N)?.first_chunk().copied())
+    }
+
+    /// The first place at or after `at` that may hold anything but zeros; `None` if only a hole follows. A log
+    /// file is made with its full size, so most of the newest one is a hole.
+    pub(crate) fn next_data(&self, at: u64) -> Option<u64> {
+        match &self.source {
+            Source::File(file) => platform::next_data(file, at),
+            Source::Memory(_) => Some(at),
+        }
     }
 
     /// Forgets what was read, so that the next read sees the file as it is now.

@@ -49,7 +49,7 @@ pub(crate) fn open(
             remove(&mut files)?;
             continue;
         }
-        let segment = Segment::named(dir, super::name::of(&path), 0, len, Handle::Reopen)?;
+        let segment = Segment::named(dir, super::name::of(&path), 0, len, Handle::Keep)?;
         if trust.clean && ends < trust.below {
             let current = Current {
                 segment: Arc::new(segment),

@@ -1,14 +1,18 @@
 //! Appends to the key index.
 //!
-//! Entries and changed slots are collected in memory and written in batches: entries in one write, slots page by page,
-//! the header last. A batch changes nothing about the resulting bytes; they follow from the records and the names.
+//! Entries and changed slots are collected in memory and written in batches: slots page by page, entries in one write,
+//! the header last. How they are batched changes nothing about the resulting bytes; they follow from the records and
+//! the names. The first entry of a slot in a batch learns its predecessor when the slot's page is read. Nothing is read
+//! through the map: on a file system in memory that could need a page when there is none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{Geometry, Header, IndexEntry, KeyHash, MessageKeys, seconds_since};
+use super::format::{
+    ENTRY_BYTES, Geometry, Header, IndexEntry, KeyHash, MessageKeys, seconds_since,
+};
 use super::name;
 use crate::message::names;
 use crate::message::record::Record;
@@ -18,6 +22,17 @@ use crate::sys::platform;
 /// Written out when so many entries wait.
 const WAITING_MAX: usize = 64 * 1024;
 const PAGE: usize = 4096;
+/// Where an entry says which one was before it.
+const PREVIOUS_AT: usize = ENTRY_BYTES - 4;
+
+/// What waits to be written for one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    /// The oldest waiting entry, which does not know its predecessor yet.
+    first: u32,
+    /// The newest one.
+    newest: u32,
+}
 
 /// The file that is being filled.
 #[derive(Debug)]
@@ -36,9 +51,9 @@ pub(crate) struct IndexWriter {
     current: Option<Current>,
     /// Encoded entries that are not in the file yet.
     entries: Vec<u8>,
-    /// The newest entry of each slot they change.
-    heads: HashMap<u32, u32>,
-    slots: Vec<(u32, u32)>,
+    /// The slots they change.
+    heads: HashMap<u32, Head>,
+    slots: Vec<(u32, Head)>,
     /// Files written to since the last sync.
     dirty: Vec<Arc<Segment>>,
     /// The log position of the record added last, if any.
@@ -134,16 +149,22 @@ impl IndexWriter {
             return Ok(());
         };
         let number = next_entry(&current.header);
-        let slot = hash.slot(self.geometry.slots);
-        let previous = match self.heads.get(&slot) {
-            Some(&head) => head,
-            None => slot_of(&current.segment, self.geometry, slot),
-        };
         let header = &mut current.header;
         if number == 1 {
             header.begin_timestamp_ms = record.store_timestamp;
             header.begin_log_offset = record.physical_offset;
         }
+        let waiting = self.heads.entry(hash.slot(self.geometry.slots));
+        let previous = match waiting {
+            hash_map::Entry::Occupied(mut head) => {
+                std::mem::replace(&mut head.get_mut().newest, number)
+            }
+            hash_map::Entry::Vacant(head) => {
+                let (first, newest) = (number, number);
+                head.insert(Head { first, newest });
+                0
+            }
+        };
         let entry = IndexEntry {
             key_hash: hash.get(),
             log_offset: record.physical_offset,
@@ -151,8 +172,6 @@ impl IndexWriter {
             previous: i32::try_from(previous).unwrap_or(0),
         };
         self.entries.extend_from_slice(&entry.encode());
-        self.heads.insert(slot, number);
-        header.slots_used += i32::from(previous == 0);
         header.next_entry = i32::try_from(number + 1).unwrap_or(i32::MAX);
         header.end_timestamp_ms = record.store_timestamp;
         header.end_log_offset = record.physical_offset;
@@ -167,7 +186,7 @@ impl IndexWriter {
         let last = self.files.last().map(|path| name::of(path));
         let name = name::after(last, now_ms);
         let bytes = self.geometry.file_bytes();
-        let segment = Segment::named(&self.dir, &name, 0, bytes, Handle::Reopen)?;
+        let segment = Segment::named(&self.dir, &name, 0, bytes, Handle::Keep)?;
         self.files.push(segment.path().to_owned());
         self.current = Some(Current {
             segment: Arc::new(segment),
@@ -178,22 +197,34 @@ impl IndexWriter {
 
     /// Writes what waits in memory to the current file.
     pub(crate) fn write_out(&mut self) -> io::Result<()> {
-        let Some(current) = &self.current else {
+        let Some(current) = &mut self.current else {
             return Ok(());
         };
         if self.heads.is_empty() {
             return Ok(());
         }
         let segment = &current.segment;
-        let count = self.entries.len() / super::format::ENTRY_BYTES;
+        let count = self.entries.len() / ENTRY_BYTES;
         let first = next_entry(&current.header) - u32::try_from(count).map_err(io::Error::other)?;
-        segment.write(place(self.geometry.entry_at(first))?, &self.entries)?;
         self.slots.clear();
         self.slots
             .extend(self.heads.iter().map(|(&slot, &head)| (slot, head)));
         self.slots.sort_unstable();
-        write_slots(segment, self.geometry, &self.slots)?;
-        segment.write(0, &current.header.encode())?;
+        let mut batch = Batch {
+            geometry: self.geometry,
+            first,
+            entries: &mut self.entries,
+            slots_used: 0,
+        };
+        batch.write_slots(segment, &self.slots)?;
+        let slots_used = batch.slots_used;
+        segment.write(place(self.geometry.entry_at(first))?, &self.entries)?;
+        let header = Header {
+            slots_used: current.header.slots_used + slots_used,
+            ..current.header
+        };
+        segment.write(0, &header.encode())?;
+        current.header = header;
         if !self.dirty.iter().any(|known| Arc::ptr_eq(known, segment)) {
             self.dirty.push(Arc::clone(segment));
         }
@@ -248,34 +279,55 @@ pub(crate) fn next_entry(header: &Header) -> u32 {
     u32::try_from(header.next_entry).unwrap_or(0).max(1)
 }
 
-fn slot_of(segment: &Segment, geometry: Geometry, slot: u32) -> u32 {
-    place(geometry.slot_at(slot))
-        .ok()
-        .and_then(|at| segment.bytes().get(at..)?.first_chunk())
-        .map_or(0, |bytes| u32::from_be_bytes(*bytes))
+/// Entries on their way to the file, whose first number is `first`.
+struct Batch<'a> {
+    geometry: Geometry,
+    first: u32,
+    entries: &'a mut [u8],
+    slots_used: i32,
 }
 
-/// Writes sorted slots, one write for each page that changes.
-fn write_slots(segment: &Segment, geometry: Geometry, slots: &[(u32, u32)]) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(PAGE);
-    let page_of = |slot: u32| geometry.slot_at(slot) / PAGE as u64;
-    for page in slots.chunk_by(|a, b| page_of(a.0) == page_of(b.0)) {
-        let (Some(&(first, _)), Some(&(last, _))) = (page.first(), page.last()) else {
-            continue;
-        };
-        let from = place(geometry.slot_at(first))?;
-        let to = place(geometry.slot_at(last + 1))?;
-        buffer.clear();
-        buffer.extend_from_slice(segment.bytes().get(from..to).unwrap_or_default());
-        for &(slot, head) in page {
-            let at = place(geometry.slot_at(slot))? - from;
-            if let Some(bytes) = buffer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-                *bytes = head.to_be_bytes();
+impl Batch<'_> {
+    /// Writes sorted slots, one read and one write for each page that changes, and links the entries to what the
+    /// slots held.
+    ///
+    /// When a write fails the whole batch is tried again. Then slots may hold numbers of this very batch, which count
+    /// as what they replaced.
+    fn write_slots(&mut self, segment: &Segment, slots: &[(u32, Head)]) -> io::Result<()> {
+        let geometry = self.geometry;
+        let mut buffer = Vec::with_capacity(PAGE);
+        let page_of = |slot: u32| geometry.slot_at(slot) / PAGE as u64;
+        for page in slots.chunk_by(|a, b| page_of(a.0) == page_of(b.0)) {
+            let (Some(&(low, _)), Some(&(high, _))) = (page.first(), page.last()) else {
+                continue;
+            };
+            let from = place(geometry.slot_at(low))?;
+            buffer.clear();
+            buffer.resize(place(geometry.slot_at(high + 1))? - from, 0);
+            segment.read(from, &mut buffer)?;
+            for &(slot, head) in page {
+                let at = place(geometry.slot_at(slot))? - from;
+                if let Some(bytes) = buffer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                    let old = u32::from_be_bytes(*bytes);
+                    self.link(head.first, old);
+                    *bytes = head.newest.to_be_bytes();
+                }
             }
+            segment.write(from, &buffer)?;
         }
-        segment.write(from, &buffer)?;
+        Ok(())
     }
-    Ok(())
+
+    /// Tells the entry `number` which one was before it in its slot.
+    fn link(&mut self, number: u32, old: u32) {
+        let at = (number - self.first) as usize * ENTRY_BYTES + PREVIOUS_AT;
+        if let Some(place) = self.entries.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            if old < self.first {
+                *place = old.to_be_bytes();
+            }
+            self.slots_used += i32::from(*place == [0; 4]);
+        }
+    }
 }
 
 pub(crate) fn place(at: u64) -> io::Result<usize> {

@@ -215,7 +215,7 @@ fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u64 {
     let files = queue.files();
     let light = queue.topic().as_str().starts_with(LIGHT_QUEUE_PREFIX);
     let right = |at: u64| {
-        let Some(entry) = files.entry(at) else {
+        let Some(entry) = files.entry_if_written(at) else {
             return false;
         };
         if entry.is_filler() {

@@ -532,7 +532,8 @@ impl Walk {
             .map_or((0, 0), |p| (p.base, p.len));
         let mut written_until = from;
         let mut at = from;
-        while at < to {
+        while let Some(data) = self.next_data(at)?.filter(|&data| data < to) {
+            at = data;
             let span = usize::try_from(to - at).map_or(SEARCH_BYTES, |left| left.min(SEARCH_BYTES));
             let bytes = self.read(at, span + PHYSICAL_OFFSET_AT + 8)?;
             if bytes.is_empty() {
@@ -562,7 +563,11 @@ impl Walk {
 
     fn is_zero(&mut self, from: u64, to: u64) -> bool {
         let mut at = from;
-        while at < to {
+        while let Ok(Some(data)) = self.next_data(at) {
+            if data >= to {
+                break;
+            }
+            at = data;
             let span = usize::try_from(to - at).map_or(SEARCH_BYTES, |left| left.min(SEARCH_BYTES));
             match self.read(at, span) {
                 Ok([]) => break,
@@ -573,16 +578,25 @@ impl Walk {
         true
     }
 
-    /// Bytes of the current file, opened on first use.
+    /// The first place at or after `at` of the current file that is not in a hole.
+    fn next_data(&mut self, at: u64) -> io::Result<Option<u64>> {
+        Ok(self.window()?.and_then(|window| window.next_data(at)))
+    }
+
+    /// Bytes of the current file.
     fn read(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
-        let window = match self.window.take() {
-            Some(window) => window,
-            None => match self.parts.get(self.index) {
-                Some(part) => part.open()?,
-                None => return Ok(&[]),
-            },
-        };
-        self.window.insert(window).at(at, len)
+        match self.window()? {
+            Some(window) => window.at(at, len),
+            None => Ok(&[]),
+        }
+    }
+
+    /// The current file, opened on first use.
+    fn window(&mut self) -> io::Result<Option<&mut Window>> {
+        if self.window.is_none() {
+            self.window = self.parts.get(self.index).map(Part::open).transpose()?;
+        }
+        Ok(self.window.as_mut())
     }
 }
 

@@ -119,6 +119,16 @@ impl Files {
         Some(Entry::decode(bytes))
     }
 
+    /// Like [`Files::entry`], without touching the map: a hole of a file system in memory needs a page to be
+    /// mapped, and there may be none.
+    pub(crate) fn entry_if_written(&self, at: u64) -> Option<Entry> {
+        let segment = self.segment_of(at)?;
+        let place = usize::try_from(at.checked_mul(ENTRY)? - segment.base()).ok()?;
+        let mut bytes = [0; ENTRY_BYTES];
+        let read = segment.read(place, &mut bytes).ok()?;
+        (read == ENTRY_BYTES).then(|| Entry::decode(&bytes))
+    }
+
     /// Appends up to `count` entries from `at` on to `out`; stops at the end of a file.
     pub(crate) fn read(&self, at: u64, count: usize, out: &mut Vec<Entry>) {
         let Some(segment) = self.segment_of(at) else {
