@@ -1,0 +1,437 @@
+//! The settings of a broker, under Apache's names, with Apache's defaults (`BrokerConfig` and `MessageStoreConfig` 5.5.0).
+//!
+//! One table gives each setting its field, its key and its default. The configuration file, `GET_BROKER_CONFIG` and
+//! `UPDATE_BROKER_CONFIG` all go through [`BrokerOptions::set`] and [`BrokerOptions::properties`].
+
+use std::time::Duration;
+
+use crate::store::options::{FlushMode, StoreOptions};
+
+/// Why a setting is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OptionError {
+    /// No setting of this name is known here.
+    #[error("unknown setting {key}")]
+    Unknown {
+        /// The key as given.
+        key: String,
+    },
+    /// The value is not of the setting's type or range.
+    #[error("bad value {value:?} for {key}: {expected}")]
+    Bad {
+        /// The key as given.
+        key: String,
+        /// The value as given.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+}
+
+fn bad(key: &str, value: &str, expected: &'static str) -> OptionError {
+    OptionError::Bad {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        expected,
+    }
+}
+
+/// A value that has a text form in a properties file.
+trait Setting: Sized {
+    const EXPECTED: &'static str;
+    fn read(text: &str) -> Option<Self>;
+    fn show(&self) -> String;
+}
+
+macro_rules! plain_settings {
+    ($($kind:ty: $expected:literal),* $(,)?) => {$(
+        impl Setting for $kind {
+            const EXPECTED: &'static str = $expected;
+            fn read(text: &str) -> Option<Self> {
+                text.trim().parse().ok()
+            }
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+
+plain_settings! {
+    bool: "true or false",
+    i32: "a whole number",
+    i64: "a whole number",
+    u16: "a port number",
+    u32: "a whole number, not negative",
+    u64: "a whole number, not negative",
+    String: "text",
+}
+
+macro_rules! broker_options {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr => $key:literal;)*) => {
+        /// How a broker is to behave. Times are milliseconds, as in Apache's files.
+        #[derive(Clone, Debug)]
+        pub(crate) struct BrokerOptions {
+            $($(#[$doc])* pub(crate) $field: $kind,)*
+            /// How its store is kept.
+            pub(crate) store: StoreOptions,
+        }
+
+        impl BrokerOptions {
+            /// Apache's defaults for a broker that keeps its store as `store` says.
+            pub(crate) fn new(store: StoreOptions) -> Self {
+                Self { $($field: $default,)* store }
+            }
+
+            fn set_own(&mut self, key: &str, value: &str) -> Option<Result<(), OptionError>> {
+                match key {
+                    $($key => Some(match <$kind as Setting>::read(value) {
+                        Some(read) => { self.$field = read; Ok(()) }
+                        None => Err(bad(key, value, <$kind as Setting>::EXPECTED)),
+                    }),)*
+                    _ => None,
+                }
+            }
+
+            fn own_properties(&self) -> Vec<(&'static str, String)> {
+                vec![$(($key, Setting::show(&self.$field)),)*]
+            }
+        }
+    };
+}
+
+broker_options! {
+    /// The cluster this broker belongs to.
+    broker_cluster_name: String = "DefaultCluster".to_owned() => "brokerClusterName";
+    /// Its name, shared with its slaves.
+    broker_name: String = "broker-a".to_owned() => "brokerName";
+    /// 0 for a master.
+    broker_id: i64 = 0 => "brokerId";
+    /// The address clients are told.
+    broker_ip1: String = "127.0.0.1".to_owned() => "brokerIP1";
+    /// The address slaves are told.
+    broker_ip2: String = "127.0.0.1".to_owned() => "brokerIP2";
+    /// The port it really listens on (after binding, if 0 was asked for).
+    listen_port: u16 = 10911 => "listenPort";
+    /// The port slaves are told; 0 means `listenPort` + 1.
+    ha_listen_port: u16 = 0 => "haListenPort";
+    /// Name servers, `host:port` separated by `;`. Empty: none.
+    namesrv_addr: String = String::new() => "namesrvAddr";
+    /// 4 read, 2 write.
+    broker_permission: i32 = 6 => "brokerPermission";
+    /// Queues of the template topic.
+    default_topic_queue_nums: i32 = 8 => "defaultTopicQueueNums";
+    /// Whether a send to an unknown topic creates it.
+    auto_create_topic_enable: bool = true => "autoCreateTopicEnable";
+    /// Whether the topic named like the cluster can be used.
+    cluster_topic_enable: bool = true => "clusterTopicEnable";
+    /// Whether the topic named like the broker can be used.
+    broker_topic_enable: bool = true => "brokerTopicEnable";
+    /// Whether a first pull or heartbeat creates the group.
+    auto_create_subscription_group: bool = true => "autoCreateSubscriptionGroup";
+    /// Whether the trace topic is created at start.
+    trace_topic_enable: bool = false => "traceTopicEnable";
+    /// The name of the trace topic.
+    msg_trace_topic_name: String = "RMQ_SYS_TRACE_TOPIC".to_owned() => "msgTraceTopicName";
+    /// Told to clients with every answer to a send.
+    trace_on: bool = true => "traceOn";
+    /// Stored with every message and told to clients.
+    region_id: String = "DefaultRegion".to_owned() => "regionId";
+    /// Queues of the revive topic.
+    revive_queue_num: i32 = 8 => "reviveQueueNum";
+    /// Whether a pull that finds nothing waits.
+    long_polling_enable: bool = true => "longPollingEnable";
+    /// How long it waits with long polling off.
+    short_polling_time_mills: u64 = 1000 => "shortPollingTimeMills";
+    /// Whether lite pull consumers are served.
+    lite_pull_message_enable: bool = true => "litePullMessageEnable";
+    /// Whether half messages are refused.
+    reject_transaction_message: bool = false => "rejectTransactionMessage";
+    /// Whether an offset reset is kept here until the consumer pulls.
+    use_server_side_reset_offset: bool = true => "useServerSideResetOffset";
+    /// Whether SQL92 filters are offered.
+    enable_property_filter: bool = false => "enablePropertyFilter";
+    /// A client that sent nothing for so long is gone.
+    channel_expired_timeout: u64 = 120_000 => "channelExpiredTimeout";
+    /// How often offsets are written.
+    flush_consumer_offset_interval: u64 = 5_000 => "flushConsumerOffsetInterval";
+    /// How often the broker registers.
+    register_name_server_period: u64 = 30_000 => "registerNameServerPeriod";
+    /// How long a registration may take.
+    register_broker_timeout_mills: u64 = 24_000 => "registerBrokerTimeoutMills";
+    /// Sends are refused until this time of day.
+    start_accept_send_request_time_stamp: i64 = 0 => "startAcceptSendRequestTimeStamp";
+    /// Whether system topics are protected from administration.
+    validate_system_topic_when_update_topic: bool = true => "validateSystemTopicWhenUpdateTopic";
+    /// Whether a topic may mix message types.
+    enable_mixed_message_type: bool = false => "enableMixedMessageType";
+    /// Whether POP retry topics go with their topic.
+    clear_retry_topic_when_delete_topic: bool = true => "clearRetryTopicWhenDeleteTopic";
+    /// The assignment clients get without a request mode of their own.
+    default_message_request_mode: String = "PULL".to_owned() => "defaultMessageRequestMode";
+    /// Queues a POP client shares without a request mode of its own.
+    default_pop_share_queue_num: i32 = -1 => "defaultPopShareQueueNum";
+    /// Whether queue assignment is calculated here.
+    server_load_balancer_enable: bool = true => "serverLoadBalancerEnable";
+    /// Settings `UPDATE_BROKER_CONFIG` may not touch.
+    config_black_list: String = "configBlackList;brokerConfigPath".to_owned() => "configBlackList";
+    /// Most matches of one query.
+    default_query_max_num: i32 = 32 => "defaultQueryMaxNum";
+    /// Most messages of one pull from memory.
+    max_transfer_count_on_message_in_memory: u32 = 32 => "maxTransferCountOnMessageInMemory";
+    /// Most bytes of one pull from memory.
+    max_transfer_bytes_on_message_in_memory: u32 = 256 << 10 => "maxTransferBytesOnMessageInMemory";
+    /// Most pulls that may wait.
+    max_parked_pulls: u32 = 100_000 => "maxParkedPulls";
+}
+
+impl BrokerOptions {
+    /// The address clients are told.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.broker_ip1, self.listen_port)
+    }
+
+    /// The address slaves are told.
+    pub(crate) fn ha_address(&self) -> String {
+        let port = match self.ha_listen_port {
+            0 => self.listen_port.saturating_add(1),
+            port => port,
+        };
+        format!("{}:{port}", self.broker_ip2)
+    }
+
+    /// The name servers, in the order given.
+    pub(crate) fn name_servers(&self) -> impl Iterator<Item = &str> {
+        self.namesrv_addr
+            .split(';')
+            .map(str::trim)
+            .filter(|address| !address.is_empty())
+    }
+
+    /// Sets one setting from its text form.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
+        if let Some(done) = self.set_own(key, value) {
+            return done;
+        }
+        self.set_store(key, value)
+    }
+
+    fn set_store(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
+        fn read<T: Setting>(key: &str, value: &str) -> Result<T, OptionError> {
+            T::read(value).ok_or_else(|| bad(key, value, T::EXPECTED))
+        }
+        let store = &mut self.store;
+        match key {
+            "storePathRootDir" => store.dir = value.trim().into(),
+            "mappedFileSizeCommitLog" => store.log_file_bytes = read(key, value)?,
+            "mappedFileSizeConsumeQueue" => store.queue_file_bytes = read(key, value)?,
+            "maxHashSlotNum" => store.index_slots = read(key, value)?,
+            "maxIndexNum" => store.index_entries = read(key, value)?,
+            "messageIndexEnable" => store.index_enabled = read(key, value)?,
+            "flushDiskType" => store.flush = flush_mode(key, value)?,
+            "flushIntervalCommitLog" => {
+                let interval = Duration::from_millis(read(key, value)?);
+                if let FlushMode::Async { .. } = store.flush {
+                    store.flush = FlushMode::Async { interval };
+                }
+            }
+            "syncFlushTimeout" => {
+                let timeout = Duration::from_millis(read(key, value)?);
+                if let FlushMode::Sync { .. } = store.flush {
+                    store.flush = FlushMode::Sync { timeout };
+                }
+            }
+            "flushIntervalConsumeQueue" => {
+                store.queue_flush_interval = Duration::from_millis(read(key, value)?);
+            }
+            "fileReservedTime" => store.file_reserved_hours = read(key, value)?,
+            "deleteWhen" => value.trim().clone_into(&mut store.delete_when),
+            "diskMaxUsedSpaceRatio" => store.disk_max_used_ratio = percent(key, value)?,
+            "diskSpaceCleanForciblyRatio" => {
+                store.disk_clean_forcibly_ratio = percent(key, value)?;
+            }
+            "diskSpaceWarningLevelRatio" => store.disk_warning_ratio = percent(key, value)?,
+            "cleanFileForciblyEnable" => store.clean_file_forcibly = read(key, value)?,
+            "cleanResourceInterval" => {
+                store.retention_interval = Duration::from_millis(read(key, value)?);
+            }
+            "maxMessageSize" => {
+                store.message_max = usize::try_from(read::<u32>(key, value)?)
+                    .map_err(|_| bad(key, value, u32::EXPECTED))?;
+            }
+            "messageDelayLevel" => {
+                store.delay_levels_ms = delay_levels(value)
+                    .ok_or_else(|| bad(key, value, "levels such as \"1s 5s 1m 2h\""))?;
+            }
+            _ => {
+                return Err(OptionError::Unknown {
+                    key: key.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every setting under its key, in text form.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        let store = &self.store;
+        let ms = |duration: Duration| duration.as_millis().to_string();
+        let mut all = self.own_properties();
+        all.extend([
+            ("storePathRootDir", store.dir.display().to_string()),
+            (
+                "storePathCommitLog",
+                store.dir.join("commitlog").display().to_string(),
+            ),
+            ("mappedFileSizeCommitLog", store.log_file_bytes.to_string()),
+            (
+                "mappedFileSizeConsumeQueue",
+                store.queue_file_bytes.to_string(),
+            ),
+            ("maxHashSlotNum", store.index_slots.to_string()),
+            ("maxIndexNum", store.index_entries.to_string()),
+            ("messageIndexEnable", store.index_enabled.to_string()),
+            (
+                "flushIntervalConsumeQueue",
+                ms(store.queue_flush_interval),
+            ),
+            ("fileReservedTime", store.file_reserved_hours.to_string()),
+            ("deleteWhen", store.delete_when.clone()),
+            (
+                "diskMaxUsedSpaceRatio",
+                store.disk_max_used_ratio.to_string(),
+            ),
+            (
+                "cleanFileForciblyEnable",
+                store.clean_file_forcibly.to_string(),
+            ),
+            ("cleanResourceInterval", ms(store.retention_interval)),
+            ("maxMessageSize", store.message_max.to_string()),
+            (
+                "messageDelayLevel",
+                show_delay_levels(&store.delay_levels_ms),
+            ),
+            ("brokerRole", "ASYNC_MASTER".to_owned()),
+        ]);
+        match store.flush {
+            FlushMode::Async { interval } => all.extend([
+                ("flushDiskType", "ASYNC_FLUSH".to_owned()),
+                ("flushIntervalCommitLog", ms(interval)),
+            ]),
+            FlushMode::Sync { timeout } => all.extend([
+                ("flushDiskType", "SYNC_FLUSH".to_owned()),
+                ("syncFlushTimeout", ms(timeout)),
+            ]),
+        }
+        all
+    }
+}
+
+fn percent(key: &str, value: &str) -> Result<u8, OptionError> {
+    u32::read(value)
+        .filter(|ratio| *ratio <= 100)
+        .and_then(|ratio| u8::try_from(ratio).ok())
+        .ok_or_else(|| bad(key, value, "a percentage"))
+}
+
+fn flush_mode(key: &str, value: &str) -> Result<FlushMode, OptionError> {
+    match value.trim() {
+        "ASYNC_FLUSH" => Ok(FlushMode::Async {
+            interval: Duration::from_millis(500),
+        }),
+        "SYNC_FLUSH" => Ok(FlushMode::Sync {
+            timeout: Duration::from_secs(5),
+        }),
+        _ => Err(bad(key, value, "ASYNC_FLUSH or SYNC_FLUSH")),
+    }
+}
+
+const UNITS: [(&str, i64); 4] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+];
+
+fn delay_levels(text: &str) -> Option<Vec<i64>> {
+    let level = |word: &str| -> Option<i64> {
+        let (digits, factor) = UNITS
+            .iter()
+            .find_map(|(unit, factor)| Some((word.strip_suffix(unit)?, *factor)))?;
+        digits
+            .parse::<u32>()
+            .ok()
+            .and_then(|count| i64::from(count).checked_mul(factor))
+    };
+    let levels: Option<Vec<i64>> = text.split_whitespace().map(level).collect();
+    levels.filter(|levels| !levels.is_empty())
+}
+
+fn show_delay_levels(levels_ms: &[i64]) -> String {
+    let show = |ms: &i64| {
+        let (unit, factor) = UNITS
+            .iter()
+            .find(|(_, factor)| ms % factor == 0)
+            .unwrap_or(&("s", 1_000));
+        format!("{}{unit}", ms / factor)
+    };
+    levels_ms.iter().map(show).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> BrokerOptions {
+        BrokerOptions::new(StoreOptions::new("store"))
+    }
+
+    #[test]
+    fn settings_are_read_under_apaches_keys() {
+        let mut options = options();
+        options.set("brokerName", "b").unwrap();
+        options.set("autoCreateTopicEnable", " false ").unwrap();
+        options.set("flushDiskType", "SYNC_FLUSH").unwrap();
+        options.set("messageDelayLevel", "1s 2m 1h").unwrap();
+        assert_eq!(options.broker_name, "b");
+        assert!(!options.auto_create_topic_enable);
+        assert!(matches!(options.store.flush, FlushMode::Sync { .. }));
+        assert_eq!(options.store.delay_levels_ms, [1_000, 120_000, 3_600_000]);
+        assert!(matches!(
+            options.set("noSuchKey", "1"),
+            Err(OptionError::Unknown { .. })
+        ));
+        assert!(matches!(
+            options.set("listenPort", "many"),
+            Err(OptionError::Bad { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_shown_can_be_set() {
+        let mut copy = options();
+        for (key, value) in options().properties() {
+            match copy.set(key, &value) {
+                Ok(()) => {}
+                // Derived from the root directory, or not a choice yet.
+                Err(OptionError::Unknown { key }) => {
+                    assert!(["storePathCommitLog", "brokerRole"].contains(&key.as_str()));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(
+            show_delay_levels(&copy.store.delay_levels_ms),
+            "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        let mut options = options();
+        options.namesrv_addr = "a:9876; b:9876;".to_owned();
+        assert_eq!(options.name_servers().collect::<Vec<_>>(), ["a:9876", "b:9876"]);
+        assert_eq!(options.address(), "127.0.0.1:10911");
+        assert_eq!(options.ha_address(), "127.0.0.1:10912");
+    }
+}

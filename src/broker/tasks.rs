@@ -1,0 +1,25 @@
+//! The tokio tasks of a broker: they end with it.
+
+use std::future::Future;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+/// A set of tasks that is aborted when it is dropped or stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Mutex<JoinSet<()>>);
+
+impl Tasks {
+    /// Starts a task. Must be called within a tokio runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock();
+        // Finished tasks leave nothing behind but their place.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Ends all tasks at their next await.
+    pub(crate) fn stop(&self) {
+        self.0.lock().abort_all();
+    }
+}
