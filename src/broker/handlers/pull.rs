@@ -1,0 +1,600 @@
+//! Pulls: `PULL_MESSAGE` (11) and `LITE_PULL_MESSAGE` (361), with long polling.
+//!
+//! A pull is checked once, in the order of Apache's `PullMessageProcessor`, and becomes a [`Pull`] that owns all it needs.
+//! If nothing is there and the consumer is willing to wait, it is parked. An append to its queue runs it again, on the
+//! thread of whoever appended; one whose filter takes nothing of what arrived goes back to waiting. Records travel from
+//! the store's map to the socket without being copied.
+//!
+//! Lock order: none of its own; each table is locked for one lookup at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{FAQ, Refusal, Request};
+use crate::base::{GroupName, QueueId, QueueOffset, TopicName};
+use crate::broker::Broker;
+use crate::broker::clients::Subscription;
+use crate::broker::parking::Parking;
+use crate::broker::session::{GroupCounters, Session};
+use crate::broker::topics::PERM_READ;
+use crate::filter::{TagFilter, is_tag_type};
+use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::{Envelope, Serialization};
+use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
+use crate::remoting::{Channel, InFlight, Out};
+use crate::store::{Found, GetStatus, Queue, ReadLimits};
+
+const FLAG_COMMIT_OFFSET: i32 = 1;
+const FLAG_SUSPEND: i32 = 2;
+const FLAG_SUBSCRIPTION: i32 = 4;
+
+/// Who refuses, in the answer's `forbiddenType`.
+mod forbidden {
+    pub(super) const BROKER: i32 = 1;
+    pub(super) const GROUP: i32 = 2;
+    pub(super) const TOPIC: i32 = 3;
+    pub(super) const BROADCASTING: i32 = 4;
+    pub(super) const SUBSCRIPTION: i32 = 5;
+}
+
+/// A checked pull.
+pub(crate) struct Pull {
+    channel: Arc<Channel>,
+    opaque: i32,
+    serialization: Serialization,
+    topic: TopicName,
+    group: GroupName,
+    queue_id: QueueId,
+    queue: Arc<Queue>,
+    offset: i64,
+    /// Everything before this was looked at and not wanted.
+    scanned: i64,
+    limits: ReadLimits,
+    subscription: Arc<Subscription>,
+    topic_sys_flag: i32,
+    group_sys_flag: i32,
+    counters: Arc<GroupCounters>,
+    /// Held while the pull is parked.
+    admitted: Option<InFlight>,
+}
+
+impl Pull {
+    fn read(&self, broker: &Broker, offset: i64) -> Found {
+        let filter = &self.subscription.filter;
+        let matches = |tags_code| filter.matches(tags_code);
+        let Some(offset) = QueueOffset::from_wire(offset) else {
+            return self.before_the_start();
+        };
+        broker.store.get(&self.queue, offset, self.limits, matches)
+    }
+
+    /// What a negative offset finds.
+    fn before_the_start(&self) -> Found {
+        let (min, max) = (self.queue.min_offset(), self.queue.max_offset());
+        let (status, next) = if max == QueueOffset::ZERO {
+            (GetStatus::NoMessageInQueue, QueueOffset::ZERO)
+        } else {
+            (GetStatus::OffsetTooSmall, min)
+        };
+        Found {
+            status,
+            next,
+            min,
+            max,
+            slices: Vec::new(),
+            count: 0,
+            bytes: 0,
+        }
+    }
+
+    fn send(&self, code: ResponseCode, remark: &str, next: i64, found: Found) {
+        let header = PullMessageResponseHeader {
+            suggest_which_broker_id: 0,
+            next_begin_offset: next,
+            min_offset: found.min.to_wire(),
+            max_offset: found.max.to_wire(),
+            topic_sys_flag: Some(self.topic_sys_flag),
+            group_sys_flag: Some(self.group_sys_flag),
+            ..PullMessageResponseHeader::default()
+        };
+        let envelope =
+            Envelope::response(self.serialization, self.opaque, code).with_remark(remark);
+        if found.slices.is_empty() {
+            self.channel
+                .send_with(|out| envelope.encode(&header, 0, out));
+            return;
+        }
+        let mut head = BytesMut::with_capacity(320);
+        envelope.encode(&header, found.bytes, &mut head);
+        self.channel.send(Out {
+            head: head.freeze(),
+            body: found.slices.into_iter().map(|slice| slice.into_bytes()).collect(),
+        });
+    }
+
+    /// Answers with what a read found.
+    fn answer(&self, broker: &Broker, found: Found) {
+        let (code, remark) = self.outcome(found.status);
+        if code == ResponseCode::SUCCESS {
+            let (count, bytes) = (found.count as u64, found.bytes as u64);
+            self.counters.nums.add(count);
+            self.counters.size.add(bytes);
+            broker.stats.found.add(1);
+            broker.stats.transferred.add(count);
+        } else {
+            broker.stats.missed.add(1);
+        }
+        let next = found.next.to_wire();
+        broker.offsets.with(|offsets| {
+            offsets.commit_pull(
+                self.topic.as_str(),
+                self.group.as_str(),
+                self.queue_id.to_wire(),
+                next,
+            );
+        });
+        self.send(code, remark, next, found);
+    }
+
+    /// Code and remark of a read, by Apache's table.
+    fn outcome(&self, status: GetStatus) -> (ResponseCode, &'static str) {
+        match status {
+            GetStatus::Found => (ResponseCode::SUCCESS, "FOUND"),
+            GetStatus::NoMatchedMessage => {
+                (ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE")
+            }
+            GetStatus::MessageWasRemoving => {
+                (ResponseCode::PULL_RETRY_IMMEDIATELY, "MESSAGE_WAS_REMOVING")
+            }
+            GetStatus::NoMessageInQueue if self.offset == 0 => {
+                (ResponseCode::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE")
+            }
+            GetStatus::NoMessageInQueue => (ResponseCode::PULL_OFFSET_MOVED, "NO_MESSAGE_IN_QUEUE"),
+            GetStatus::OffsetFoundNull => (ResponseCode::PULL_NOT_FOUND, "OFFSET_FOUND_NULL"),
+            GetStatus::OffsetOverflowOne => (ResponseCode::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
+            GetStatus::OffsetOverflowBadly => {
+                (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_OVERFLOW_BADLY")
+            }
+            GetStatus::OffsetTooSmall => (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_TOO_SMALL"),
+        }
+    }
+}
+
+/// A refusal of a pull, with who refuses.
+struct PullRefusal {
+    refusal: Refusal,
+    forbidden: Option<i32>,
+}
+
+impl<R: Into<Refusal>> From<R> for PullRefusal {
+    fn from(refusal: R) -> Self {
+        Self {
+            refusal: refusal.into(),
+            forbidden: None,
+        }
+    }
+}
+
+fn forbid(kind: i32, remark: String) -> PullRefusal {
+    PullRefusal {
+        refusal: Refusal::new(ResponseCode::NO_PERMISSION, remark),
+        forbidden: Some(kind),
+    }
+}
+
+/// How a pull is willing to wait.
+struct Patience {
+    commits: Option<i64>,
+    suspend_ms: Option<i64>,
+}
+
+/// Answers a pull or parks it.
+pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Request<'_>) {
+    match check(broker, session, request) {
+        Ok((pull, patience)) => run(broker, pull, &patience),
+        Err(PullRefusal { refusal, forbidden }) => {
+            let header = PullMessageResponseHeader {
+                forbidden_type: forbidden,
+                ..PullMessageResponseHeader::default()
+            };
+            let head = request.head;
+            let envelope = head.answer(refusal.code).with_remark(&refusal.remark);
+            request
+                .channel
+                .send_with(|out| envelope.encode(&header, 0, out));
+        }
+    }
+}
+
+fn check(
+    broker: &Broker,
+    session: &mut Session,
+    request: &Request<'_>,
+) -> Result<(Pull, Patience), PullRefusal> {
+    let header: PullMessageRequestHeader<'_> = request.head.header().map_err(Refusal::from)?;
+    let options = Arc::clone(session.options.get());
+    if options.broker_permission & PERM_READ == 0 {
+        let remark = format!("the broker[{}] pulling message is forbidden", options.broker_ip1);
+        return Err(forbid(forbidden::BROKER, remark));
+    }
+    let lite = request.head.request_code() == RequestCode::LITE_PULL_MESSAGE;
+    if lite && !options.lite_pull_message_enable {
+        let remark = format!(
+            "the broker[{}] for lite pull consumer is forbidden",
+            options.broker_ip1
+        );
+        return Err(forbid(forbidden::BROKER, remark));
+    }
+    let group = session
+        .group(broker, header.consumer_group)
+        .ok_or_else(|| {
+            Refusal::new(
+                ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+                format!(
+                    "subscription group [{}] does not exist, {FAQ}",
+                    header.consumer_group
+                ),
+            )
+        })?;
+    if !group.config.consume_enable {
+        let remark = format!("subscription group no permission, {}", header.consumer_group);
+        return Err(forbid(forbidden::GROUP, remark));
+    }
+    let counters = session.group_counters(broker, header.topic, header.consumer_group);
+    let topic = session.topics.get(broker, header.topic).ok_or_else(|| {
+        Refusal::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("topic[{}] not exist, apply first please! {FAQ}", header.topic),
+        )
+    })?;
+    if topic.config.perm & PERM_READ == 0 {
+        let remark = format!("the topic[{}] pulling message is forbidden", header.topic);
+        return Err(forbid(forbidden::TOPIC, remark));
+    }
+    let queue_id = QueueId::from_wire(header.queue_id)
+        .filter(|_| header.queue_id < topic.config.read_queue_nums)
+        .ok_or_else(|| {
+            Refusal::new(
+                ResponseCode::INVALID_PARAMETER,
+                format!(
+                    "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}] consumer:[{}]",
+                    header.queue_id,
+                    header.topic,
+                    topic.config.read_queue_nums,
+                    request.channel.peer()
+                ),
+            )
+        })?;
+    let subscription = subscription(broker, &header, group.config.consume_broadcast_enable)?;
+    let kind = &subscription.data.expression_type;
+    if !is_tag_type(Some(kind)) {
+        return Err(Refusal::error(format!(
+            "The broker does not support consumer to filter message by {kind}"
+        ))
+        .into());
+    }
+    let pull = Pull {
+        channel: Arc::clone(request.channel),
+        opaque: request.head.opaque,
+        serialization: request.head.serialization,
+        topic: topic.name.clone(),
+        group: group.name.clone(),
+        queue_id,
+        queue: topic.queue(broker, queue_id),
+        offset: header.queue_offset,
+        scanned: header.queue_offset,
+        limits: limits(&header, &options),
+        subscription,
+        topic_sys_flag: topic.config.topic_sys_flag,
+        group_sys_flag: group.config.group_sys_flag,
+        counters,
+        admitted: None,
+    };
+    let commits = (header.sys_flag & FLAG_COMMIT_OFFSET != 0 && header.commit_offset >= 0)
+        .then_some(header.commit_offset);
+    let suspend_ms = (header.sys_flag & FLAG_SUSPEND != 0).then(|| {
+        if options.long_polling_enable {
+            header.suspend_timeout_millis
+        } else {
+            i64::try_from(options.short_polling_time_mills).unwrap_or(i64::MAX)
+        }
+    });
+    Ok((
+        pull,
+        Patience {
+            commits,
+            suspend_ms,
+        },
+    ))
+}
+
+fn limits(
+    header: &PullMessageRequestHeader<'_>,
+    options: &crate::broker::options::BrokerOptions,
+) -> ReadLimits {
+    let asked = usize::try_from(header.max_msg_nums).unwrap_or(0);
+    let messages_max = options.max_transfer_count_on_message_in_memory as usize;
+    let bytes_max = options.max_transfer_bytes_on_message_in_memory as usize;
+    let bytes_asked = header
+        .max_msg_bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .filter(|bytes| *bytes > 0);
+    ReadLimits {
+        messages: asked.clamp(1, messages_max.max(1)),
+        bytes: bytes_asked.unwrap_or(bytes_max).min(bytes_max),
+    }
+}
+
+fn subscription(
+    broker: &Broker,
+    header: &PullMessageRequestHeader<'_>,
+    broadcast_enabled: bool,
+) -> Result<Arc<Subscription>, PullRefusal> {
+    if header.sys_flag & FLAG_SUBSCRIPTION != 0 {
+        return Ok(brought_along(broker, header)?);
+    }
+    let not_exist = |what: &str| {
+        Refusal::new(
+            ResponseCode::SUBSCRIPTION_NOT_EXIST,
+            format!("the consumer's {what} not exist{FAQ}"),
+        )
+    };
+    let (model, found) = {
+        let clients = broker.clients.lock();
+        let group = clients
+            .group(header.consumer_group)
+            .ok_or_else(|| not_exist("group info"))?;
+        let found = group.subscriptions.get(header.topic).map(Arc::clone);
+        (group.traits.message_model, found)
+    };
+    if !broadcast_enabled && model == MessageModel::Broadcasting {
+        let remark = format!(
+            "the consumer group[{}] can not consume by broadcast way",
+            header.consumer_group
+        );
+        return Err(forbid(forbidden::BROADCASTING, remark));
+    }
+    if broker.is_read_forbidden(header.consumer_group, header.topic) {
+        let remark = format!(
+            "the consumer group[{}] is forbidden for topic[{}]",
+            header.consumer_group, header.topic
+        );
+        return Err(forbid(forbidden::SUBSCRIPTION, remark));
+    }
+    let found = found.ok_or_else(|| not_exist("subscription"))?;
+    if found.data.sub_version < header.sub_version {
+        return Err(Refusal::new(
+            ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            "the consumer's subscription not latest",
+        )
+        .into());
+    }
+    Ok(found)
+}
+
+/// A pull consumer sends no heartbeat with subscriptions; the expression is in the header.
+fn brought_along(
+    broker: &Broker,
+    header: &PullMessageRequestHeader<'_>,
+) -> Result<Arc<Subscription>, Refusal> {
+    let expression = header.subscription.unwrap_or_default();
+    let parse_failed = || {
+        Refusal::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            "parse the consumer's subscription failed",
+        )
+    };
+    let mut clients = broker.clients.lock();
+    if let Some(known) = clients.pulled(header.consumer_group, header.topic) {
+        let same_kind = match header.expression_type {
+            None => is_tag_type(Some(&known.data.expression_type)),
+            Some(kind) => known.data.expression_type == kind,
+        };
+        let shown = if expression.is_empty() { "*" } else { expression };
+        if same_kind && known.data.sub_string == shown {
+            let now_ms = broker.clock.now_ms();
+            clients.note_pull(header.consumer_group, header.topic, Arc::clone(&known), now_ms);
+            return Ok(known);
+        }
+    }
+    let by_tags = is_tag_type(header.expression_type);
+    if !by_tags && expression.is_empty() {
+        return Err(parse_failed());
+    }
+    let filter = if by_tags {
+        TagFilter::parse(expression).map_err(|_| parse_failed())?
+    } else {
+        TagFilter::all()
+    };
+    let data = SubscriptionData {
+        topic: header.topic.to_owned(),
+        sub_string: if by_tags && expression.is_empty() {
+            "*".to_owned()
+        } else {
+            expression.to_owned()
+        },
+        tags_set: filter.tags().iter().cloned().collect(),
+        code_set: filter.codes().iter().copied().collect(),
+        sub_version: header.sub_version,
+        expression_type: header
+            .expression_type
+            .unwrap_or(crate::filter::TAG_TYPE)
+            .to_owned(),
+        ..SubscriptionData::default()
+    };
+    let made = Arc::new(Subscription { data, filter });
+    let now_ms = broker.clock.now_ms();
+    clients.note_pull(header.consumer_group, header.topic, Arc::clone(&made), now_ms);
+    Ok(made)
+}
+
+fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
+    let use_resets = broker.options.load().use_server_side_reset_offset;
+    let (topic, group, queue_id) = (
+        pull.topic.as_str(),
+        pull.group.as_str(),
+        pull.queue_id.to_wire(),
+    );
+    let reset = broker.offsets.with(|offsets| {
+        let reset = offsets.take_reset(topic, group, queue_id);
+        if let Some(offset) = patience.commits.filter(|_| reset.is_none() || !use_resets) {
+            offsets.commit(topic, group, queue_id, offset);
+        }
+        reset
+    });
+    if let Some(offset) = reset.filter(|_| use_resets) {
+        let found = pull.before_the_start();
+        pull.send(ResponseCode::PULL_OFFSET_MOVED, "OFFSET_RESET", offset, found);
+        return;
+    }
+    let found = pull.read(broker, pull.offset);
+    let (code, _) = pull.outcome(found.status);
+    match patience.suspend_ms {
+        Some(suspend_ms) if code == ResponseCode::PULL_NOT_FOUND => {
+            let deadline_ms = broker.clock.now_ms().saturating_add(suspend_ms.max(0));
+            park(broker, pull, deadline_ms);
+        }
+        _ => pull.answer(broker, found),
+    }
+}
+
+/// The parked pulls of a broker, and the signal for the task that expires them.
+pub(crate) struct ParkedPulls {
+    table: Mutex<Parking<Pull>>,
+    count: AtomicUsize,
+    /// Rung when the next deadline came nearer.
+    earlier: Notify,
+}
+
+impl ParkedPulls {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            table: Mutex::new(Parking::new(limit)),
+            count: AtomicUsize::new(0),
+            earlier: Notify::new(),
+        }
+    }
+
+    /// How many pulls wait.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Parking<Pull>) -> R) -> R {
+        let mut table = self.table.lock();
+        let before = table.next_deadline_ms();
+        let result = change(&mut table);
+        self.count.store(table.len(), Ordering::Relaxed);
+        let after = table.next_deadline_ms();
+        drop(table);
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.earlier.notify_one();
+        }
+        result
+    }
+}
+
+fn park(broker: &Arc<Broker>, mut pull: Pull, deadline_ms: i64) {
+    if pull.admitted.is_none() {
+        pull.admitted = pull.channel.admit();
+    }
+    if pull.admitted.is_none() {
+        let found = pull.before_the_start();
+        let remark = "too many pulls of this connection wait";
+        let next = pull.offset;
+        pull.send(ResponseCode::SYSTEM_BUSY, remark, next, found);
+        return;
+    }
+    let (topic, queue_id) = (pull.topic.clone(), pull.queue_id);
+    let (queue, scanned) = (Arc::clone(&pull.queue), pull.scanned);
+    let parked = broker
+        .parked
+        .change(|table| table.park(&topic, queue_id, deadline_ms, pull));
+    if let Err(pull) = parked {
+        let found = pull.read(broker, pull.offset);
+        pull.answer(broker, found);
+        return;
+    }
+    // A message may have come between the read and the parking; its appender saw nobody waiting. Either it sees the
+    // count now, or this sees the message.
+    fence(Ordering::SeqCst);
+    if queue.max_offset().to_wire() > scanned {
+        wake(broker, &topic, queue_id);
+    }
+}
+
+/// Runs the pulls that wait for a queue again. Called by whoever appended to it.
+pub(crate) fn wake(broker: &Arc<Broker>, topic: &TopicName, queue_id: QueueId) {
+    fence(Ordering::SeqCst);
+    if broker.parked.count.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let released = broker
+        .parked
+        .change(|table| table.wake(topic.as_str(), queue_id));
+    for (deadline_ms, pull) in released {
+        resume(broker, pull, deadline_ms);
+    }
+}
+
+fn resume(broker: &Arc<Broker>, mut pull: Pull, deadline_ms: i64) {
+    if pull.channel.is_closed() {
+        return;
+    }
+    // The topic may have been deleted and made anew while the pull waited.
+    if let Some(queue) = broker.store.find_queue(pull.topic.as_str(), pull.queue_id) {
+        pull.queue = queue;
+    }
+    let found = pull.read(broker, pull.scanned);
+    match found.status {
+        GetStatus::NoMatchedMessage => {
+            pull.scanned = found.next.to_wire();
+            park(broker, pull, deadline_ms);
+        }
+        GetStatus::OffsetOverflowOne => park(broker, pull, deadline_ms),
+        GetStatus::Found => pull.answer(broker, found),
+        _ => {
+            let found = pull.read(broker, pull.offset);
+            pull.answer(broker, found);
+        }
+    }
+}
+
+/// Forgets the pulls of a closed connection.
+pub(crate) fn forget(broker: &Broker, channel: &Channel) {
+    if broker.parked.len() > 0 {
+        let id = channel.id();
+        broker
+            .parked
+            .change(|table| table.discard(|pull| pull.channel.id() == id));
+    }
+}
+
+/// Answers pulls whose time is up, for as long as the broker runs.
+pub(crate) async fn expire(broker: std::sync::Weak<Broker>) {
+    loop {
+        let Some(strong) = broker.upgrade() else {
+            return;
+        };
+        let now_ms = strong.clock.now_ms();
+        for pull in strong.parked.change(|table| table.expire(now_ms)) {
+            let found = pull.read(&strong, pull.offset);
+            pull.answer(&strong, found);
+        }
+        let next_ms = strong.parked.table.lock().next_deadline_ms();
+        let wait = next_ms.map(|next_ms| u64::try_from(next_ms - now_ms).unwrap_or(0));
+        let rung = strong.parked.earlier.notified();
+        match wait {
+            Some(ms) => {
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(ms), rung).await;
+            }
+            None => rung.await,
+        }
+    }
+}
+

@@ -1,0 +1,626 @@
+//! Sends: `SEND_MESSAGE` (10), `SEND_MESSAGE_V2` (310) and `SEND_BATCH_MESSAGE` (320).
+//!
+//! All sends found in one read of a socket become one append and one piece of answer. [`push`] checks a request and adds
+//! its records to the connection's group; [`finish`] appends the group, answers, and wakes whoever waits for messages.
+//! The order of the checks and their remarks are those of Apache's `SendMessageProcessor`.
+//!
+//! Absent on purpose: half messages and messages with a delivery time. They are refused as a broker refuses them that
+//! has these features switched off.
+
+mod answer;
+mod properties;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::properties::StoredProperties;
+pub(crate) use self::answer::{Sent, write_answers};
+use super::{FAQ, Refusal, Request};
+use crate::base::{GroupName, QueueId, TopicName};
+use crate::broker::Broker;
+use crate::broker::flush_wait::{self, FlushWait};
+use crate::broker::options::BrokerOptions;
+use crate::broker::refusal::{append_refusal, illegal_message};
+use crate::broker::session::{Session, Topic, TopicCache};
+use crate::broker::stats::Counter;
+use crate::broker::topics::{self, PERM_READ, PERM_WRITE};
+use crate::message::{Draft, batch, names, sysflag};
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::{Command, Serialization};
+use crate::protocol::header::HeaderError;
+use crate::protocol::header::send::{SendMessageRequestHeader, SendMessageRequestHeaderV2};
+use crate::remoting::Channel;
+use crate::store::{AppendGroup, FlushMode, Queue};
+
+/// Clients since this version may say how often a message is retried (`V3_4_9`).
+pub(crate) const VERSION_WITH_MAX_RECONSUME_TIMES: i32 = 121;
+
+/// A group is appended at the latest when it has so many bytes.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// The two header forms as one.
+pub(super) struct SendHeader<'a> {
+    pub(super) producer_group: &'a str,
+    pub(super) topic: &'a str,
+    pub(super) default_topic: &'a str,
+    pub(super) default_topic_queue_nums: i32,
+    pub(super) queue_id: i32,
+    pub(super) sys_flag: i32,
+    pub(super) born_timestamp: i64,
+    pub(super) flag: i32,
+    pub(super) properties: &'a str,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
+    pub(super) unit_mode: bool,
+    pub(super) batch: bool,
+}
+
+macro_rules! unified {
+    ($header:ident) => {
+        SendHeader {
+            producer_group: $header.producer_group,
+            topic: $header.topic,
+            default_topic: $header.default_topic,
+            default_topic_queue_nums: $header.default_topic_queue_nums,
+            queue_id: $header.queue_id,
+            sys_flag: $header.sys_flag,
+            born_timestamp: $header.born_timestamp,
+            flag: $header.flag,
+            properties: $header.properties.unwrap_or_default(),
+            reconsume_times: $header.reconsume_times.unwrap_or(0),
+            max_reconsume_times: $header.max_reconsume_times,
+            unit_mode: $header.unit_mode.unwrap_or(false),
+            batch: $header.batch.unwrap_or(false),
+        }
+    };
+}
+
+impl<'a> SendHeader<'a> {
+    pub(super) fn parse(request: &Request<'a>) -> Result<Self, HeaderError> {
+        match request.head.request_code() {
+            RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE => {
+                let header: SendMessageRequestHeader<'a> = request.head.header()?;
+                Ok(unified!(header))
+            }
+            _ => {
+                let header: SendMessageRequestHeaderV2<'a> = request.head.header()?;
+                Ok(unified!(header))
+            }
+        }
+    }
+}
+
+/// A queue that a group appends to.
+struct Touched {
+    topic: TopicName,
+    queue: Arc<Queue>,
+    queue_id: QueueId,
+    put_nums: Arc<Counter>,
+    put_size: Arc<Counter>,
+    messages: u64,
+    bytes: u64,
+}
+
+/// A request whose records are in the group.
+struct Pending {
+    opaque: i32,
+    serialization: Serialization,
+    oneway: bool,
+    waits: bool,
+    /// The queue the client is told.
+    queue_id: i32,
+    touched: usize,
+    records: Range<usize>,
+    /// Place of the unique key among the texts.
+    unique: Range<usize>,
+}
+
+/// The sends of one read of a socket. Its buffers are kept from read to read.
+pub(crate) struct SendBatch {
+    group: AppendGroup,
+    pending: Vec<Pending>,
+    touched: Vec<Touched>,
+    properties: Vec<u8>,
+    texts: String,
+    turn: u32,
+}
+
+impl SendBatch {
+    pub(crate) fn new(broker: &Broker) -> Self {
+        Self {
+            group: broker.store.new_group(),
+            pending: Vec::new(),
+            touched: Vec::new(),
+            properties: Vec::new(),
+            texts: String::new(),
+            turn: 0,
+        }
+    }
+
+    /// Whether nothing waits to be appended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether the group should be appended before more is added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.group.bytes() >= GROUP_BYTES_MAX
+    }
+
+    fn touch(&mut self, topic: &Topic, queue: &Arc<Queue>, queue_id: QueueId) -> usize {
+        let known = self
+            .touched
+            .iter()
+            .position(|touched| Arc::ptr_eq(&touched.queue, queue));
+        known.unwrap_or_else(|| {
+            self.touched.push(Touched {
+                topic: topic.name.clone(),
+                queue: Arc::clone(queue),
+                queue_id,
+                put_nums: Arc::clone(&topic.put_nums),
+                put_size: Arc::clone(&topic.put_size),
+                messages: 0,
+                bytes: 0,
+            });
+            self.touched.len() - 1
+        })
+    }
+
+    fn clear(&mut self) {
+        self.group.clear();
+        self.pending.clear();
+        self.touched.clear();
+        self.texts.clear();
+    }
+}
+
+/// Adds a send to the connection's group, or refuses it at once.
+pub(crate) fn push(broker: &Broker, session: &mut Session, request: &Request<'_>) {
+    if let Err(refusal) = check_and_push(broker, session, request) {
+        broker.stats.put_failed.add(1);
+        request.answer(&refused(session.options.get(), refusal));
+    }
+}
+
+fn refused(options: &BrokerOptions, refusal: Refusal) -> Command {
+    Command::from(refusal)
+        .with_field(names::MSG_REGION, options.region_id.clone())
+        .with_field(names::TRACE_ON, options.trace_on.to_string())
+}
+
+fn check_and_push(
+    broker: &Broker,
+    session: &mut Session,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    let header = SendHeader::parse(request)?;
+    if request.body.is_empty() {
+        return Err(Refusal::error("the message has no body"));
+    }
+    let options = Arc::clone(session.options.get());
+    let peer = request.channel.peer();
+    check(broker, &options, &mut session.topics, &header, &peer)?;
+    let topic = session
+        .topics
+        .get(broker, header.topic)
+        .ok_or_else(|| no_topic(header.topic))?;
+    let queue_id = choose_queue(header.queue_id, topic, &mut session.sends.turn);
+    if header.batch {
+        push_batch(broker, &mut session.sends, topic, queue_id, &header, request)
+    } else {
+        let message = Message {
+            options: &options,
+            header: &header,
+            request,
+            queue_id,
+        };
+        push_one(broker, session, &message)
+    }
+}
+
+/// The checks every send must pass; creates the topic if it may.
+pub(super) fn check(
+    broker: &Broker,
+    options: &BrokerOptions,
+    topics: &mut TopicCache,
+    header: &SendHeader<'_>,
+    peer: &dyn std::fmt::Display,
+) -> Result<(), Refusal> {
+    let accepting_from = options.start_accept_send_request_time_stamp;
+    if broker.clock.now_ms() < accepting_from {
+        return Err(Refusal::error(format!(
+            "broker unable to service, until {accepting_from}"
+        )));
+    }
+    if topics.get(broker, header.topic).is_none() {
+        // A known topic has passed these checks when it was made.
+        topics::check_name(header.topic)?;
+    }
+    if options.broker_permission & PERM_WRITE == 0
+        && topics
+            .get(broker, header.topic)
+            .is_some_and(|topic| topic.config.order)
+    {
+        return Err(Refusal::new(
+            ResponseCode::NO_PERMISSION,
+            format!("the broker[{}] sending message is forbidden", options.broker_ip1),
+        ));
+    }
+    if topics::is_not_sendable(header.topic) {
+        return Err(Refusal::new(
+            ResponseCode::NO_PERMISSION,
+            format!("Sending message to topic[{}] is forbidden.", header.topic),
+        ));
+    }
+    if topics.get(broker, header.topic).is_none() {
+        create_topic(broker, header)?;
+        topics.refresh(broker);
+    }
+    let topic = topics
+        .get(broker, header.topic)
+        .ok_or_else(|| no_topic(header.topic))?;
+    let queues = topic.config.read_queue_nums.max(topic.config.write_queue_nums);
+    if header.queue_id >= queues {
+        return Err(Refusal::new(
+            ResponseCode::INVALID_PARAMETER,
+            format!(
+                "request queueId[{}] is illegal, {} Producer: {peer}",
+                header.queue_id,
+                topics::show(&topic.config)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn no_topic(topic: &str) -> Refusal {
+    Refusal::new(
+        ResponseCode::TOPIC_NOT_EXIST,
+        format!("topic[{topic}] not exist, apply first please!{FAQ}"),
+    )
+}
+
+fn create_topic(broker: &Broker, header: &SendHeader<'_>) -> Result<(), Refusal> {
+    let name = topics::check_name(header.topic)?;
+    let sys_flag = topics::unit_sys_flag(header.unit_mode, name.is_retry());
+    let made = broker.create_topic_from_template(
+        &name,
+        header.default_topic,
+        header.default_topic_queue_nums,
+        sys_flag,
+    );
+    if made {
+        return Ok(());
+    }
+    if name.is_retry() {
+        broker.ensure_topic(&name, 1, PERM_READ | PERM_WRITE, false, sys_flag);
+        return Ok(());
+    }
+    Err(no_topic(header.topic))
+}
+
+fn choose_queue(asked: i32, topic: &Topic, turn: &mut u32) -> QueueId {
+    QueueId::from_wire(asked).unwrap_or_else(|| {
+        let queues = u32::try_from(topic.config.write_queue_nums).unwrap_or(0).max(1);
+        *turn = turn.wrapping_add(1);
+        QueueId::new(*turn % queues)
+    })
+}
+
+struct Message<'a, 'r> {
+    options: &'a BrokerOptions,
+    header: &'a SendHeader<'r>,
+    request: &'a Request<'r>,
+    queue_id: QueueId,
+}
+
+fn push_one(
+    broker: &Broker,
+    session: &mut Session,
+    message: &Message<'_, '_>,
+) -> Result<(), Refusal> {
+    let Message {
+        options,
+        header,
+        request,
+        ..
+    } = *message;
+    let dead = dead_letter_topic(broker, header, request)?;
+    let sends = &mut session.sends;
+    let mut facts = StoredProperties::write(
+        header.properties,
+        options,
+        broker,
+        &mut sends.properties,
+        &mut sends.texts,
+    );
+    let topic = session
+        .topics
+        .get(broker, header.topic)
+        .ok_or_else(|| no_topic(header.topic))?;
+    if topics::is_compacted(&topic.config) && !facts.has_keys {
+        return Err(Refusal::new(
+            ResponseCode::MESSAGE_ILLEGAL,
+            "Required message key is missing",
+        ));
+    }
+    let mut sys_flag = header.sys_flag;
+    if topics::is_multi_tag(&topic.config) {
+        sys_flag |= sysflag::MULTI_TAGS;
+    }
+    if dead.is_some() {
+        facts.drop_delay(&mut sends.properties);
+    }
+    refuse_unsupported(options, header, &facts, sys_flag)?;
+    let (stored_in, queue_id) = match dead {
+        Some(dead) => (Some(dead), QueueId::new(0)),
+        None if facts.delay_level > 0 && is_plain(sys_flag) => {
+            let level = broker.schedule.level(facts.delay_level);
+            properties::redirect(
+                &mut sends.properties,
+                level,
+                header.topic,
+                message.queue_id,
+            );
+            let queue = QueueId::new(level.saturating_sub(1));
+            (Some(TopicName::stored(names::SCHEDULE_TOPIC)), queue)
+        }
+        None => (None, message.queue_id),
+    };
+    let name = stored_in.as_ref().map_or(header.topic, TopicName::as_str);
+    let topic = session
+        .topics
+        .get(broker, name)
+        .ok_or_else(|| no_topic(name))?;
+    let queue = topic.queue(broker, queue_id);
+    let draft = Draft {
+        topic: topic.name.as_str(),
+        queue_id: queue_id.to_wire(),
+        flag: header.flag,
+        sys_flag,
+        born_timestamp: header.born_timestamp,
+        born_host: request.channel.peer(),
+        store_host: broker.store_host,
+        reconsume_times: header.reconsume_times,
+        prepared_transaction_offset: 0,
+        body: request.body,
+        properties: &sends.properties,
+    };
+    let at = sends
+        .group
+        .push(&draft, &queue)
+        .map_err(|_| illegal_message(options))?;
+    let touched = sends.touch(topic, &queue, queue_id);
+    sends.pending.push(Pending {
+        opaque: request.head.opaque,
+        serialization: request.head.serialization,
+        oneway: request.head.is_oneway(),
+        waits: facts.waits,
+        queue_id: message.queue_id.to_wire(),
+        touched,
+        records: at..at + 1,
+        unique: facts.unique,
+    });
+    Ok(())
+}
+
+/// Neither half nor rolled back: only such messages can be delayed.
+fn is_plain(sys_flag: i32) -> bool {
+    matches!(
+        sysflag::transaction(sys_flag),
+        0 | sysflag::TRANSACTION_COMMIT
+    )
+}
+
+fn refuse_unsupported(
+    options: &BrokerOptions,
+    header: &SendHeader<'_>,
+    facts: &StoredProperties,
+    sys_flag: i32,
+) -> Result<(), Refusal> {
+    if facts.is_half && !(header.reconsume_times > 0 && facts.delay_level > 0) {
+        return Err(Refusal::new(
+            ResponseCode::NO_PERMISSION,
+            format!(
+                "the broker[{}] sending transaction message is forbidden",
+                options.broker_ip1
+            ),
+        ));
+    }
+    // Inner batches belong to topics with batch queues, which this broker does not keep.
+    if facts.is_inner_batch || sys_flag & sysflag::INNER_BATCH != 0 {
+        return Err(illegal_message(options));
+    }
+    if facts.has_timer && facts.delay_level <= 0 && is_plain(sys_flag) {
+        return Err(Refusal::error(
+            "accurate timer message is not enabled, timerWheelEnable is false",
+        ));
+    }
+    Ok(())
+}
+
+/// For a message to a retry topic that may not be retried any more: the group's dead-letter topic.
+fn dead_letter_topic(
+    broker: &Broker,
+    header: &SendHeader<'_>,
+    request: &Request<'_>,
+) -> Result<Option<TopicName>, Refusal> {
+    let Some(group) = header.topic.strip_prefix(crate::base::ids::RETRY_PREFIX) else {
+        return Ok(None);
+    };
+    let config = broker.find_group(group).ok_or_else(|| {
+        Refusal::new(
+            ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            format!("subscription group not exist, {group} {FAQ}"),
+        )
+    })?;
+    let of_client = header
+        .max_reconsume_times
+        .filter(|_| request.head.version >= VERSION_WITH_MAX_RECONSUME_TIMES);
+    let allowed = of_client.unwrap_or(config.retry_max_times);
+    // A group that holds queue locks is an orderly one, and an orderly consumer sends back only to give up.
+    let gives_up = broker
+        .locks
+        .lock()
+        .any_live(group, broker.clock.now_ms());
+    if header.reconsume_times <= allowed && !gives_up {
+        return Ok(None);
+    }
+    let dead = TopicName::dlq_of(&GroupName::stored(group));
+    broker.ensure_topic(&dead, 1, PERM_READ | PERM_WRITE, false, 0);
+    Ok(Some(dead))
+}
+
+fn push_batch(
+    broker: &Broker,
+    sends: &mut SendBatch,
+    topic: &mut Topic,
+    queue_id: QueueId,
+    header: &SendHeader<'_>,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    let illegal = |remark: String| Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark);
+    if topic.name.is_retry() {
+        return Err(illegal(format!(
+            "batch request does not support retry group {}",
+            header.topic
+        )));
+    }
+    let options = broker.options.load();
+    if sysflag::transaction(header.sys_flag) != 0 || topics::has_batch_queues(&topic.config) {
+        return Err(illegal_message(&options));
+    }
+    let mut sys_flag = header.sys_flag;
+    if topics::is_multi_tag(&topic.config) {
+        sys_flag |= sysflag::MULTI_TAGS;
+    }
+    let facts = properties::of_batch(header.properties, &mut sends.texts);
+    if facts.delay_level > 0 {
+        return Err(illegal_message(&options));
+    }
+    // A batch is stored as a whole or not at all: look at every entry before the first goes into the group.
+    let mut entries = 0;
+    for entry in batch::decode(request.body) {
+        let entry = entry.map_err(|error| illegal(error.to_string()))?;
+        if entry.body.len() > options.store.message_max {
+            return Err(illegal_message(&options));
+        }
+        entries += 1;
+    }
+    let queue = topic.queue(broker, queue_id);
+    let first = sends.group.len();
+    for entry in batch::decode(request.body).flatten() {
+        let draft = Draft {
+            topic: topic.name.as_str(),
+            queue_id: queue_id.to_wire(),
+            flag: entry.flag,
+            sys_flag,
+            born_timestamp: header.born_timestamp,
+            born_host: request.channel.peer(),
+            store_host: broker.store_host,
+            reconsume_times: header.reconsume_times,
+            prepared_transaction_offset: 0,
+            body: entry.body,
+            properties: entry.properties.as_bytes(),
+        };
+        sends
+            .group
+            .push(&draft, &queue)
+            .map_err(|_| illegal_message(&options))?;
+    }
+    let touched = sends.touch(topic, &queue, queue_id);
+    sends.pending.push(Pending {
+        opaque: request.head.opaque,
+        serialization: request.head.serialization,
+        oneway: request.head.is_oneway(),
+        waits: facts.waits,
+        queue_id: queue_id.to_wire(),
+        touched,
+        records: first..first + entries,
+        unique: facts.unique,
+    });
+    Ok(())
+}
+
+/// Appends the group, answers its requests and wakes the consumers that wait for them.
+pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>) {
+    if session.sends.is_empty() {
+        return;
+    }
+    match broker.store.append(&mut session.sends.group) {
+        Ok(()) => appended(broker, session, channel),
+        Err(error) => {
+            let options = session.options.get();
+            let answer = refused(options, append_refusal(&error, options));
+            broker.stats.put_failed.add(session.sends.pending.len() as u64);
+            channel.send_with(|out| {
+                for pending in session.sends.pending.iter().filter(|one| !one.oneway) {
+                    answer.encode(pending.serialization, pending.opaque, out);
+                }
+            });
+        }
+    }
+    session.sends.clear();
+}
+
+fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>) {
+    let must_wait = broker.store.must_wait_for_flush();
+    let options = Arc::clone(session.options.get());
+    let (mut now, mut later) = (Sent::new(&options), Sent::new(&options));
+    let SendBatch {
+        group,
+        pending,
+        touched,
+        texts,
+        ..
+    } = &mut session.sends;
+    for one in pending.iter() {
+        let records = one.records.clone().filter_map(|at| group.appended(at));
+        let bytes = records.clone().map(|record| u64::from(record.size)).sum::<u64>();
+        if let Some(touched) = touched.get_mut(one.touched) {
+            touched.messages += one.records.len() as u64;
+            touched.bytes += bytes;
+        }
+        if !one.oneway {
+            let sent = if must_wait && one.waits {
+                &mut later
+            } else {
+                &mut now
+            };
+            let unique = texts.get(one.unique.clone()).unwrap_or_default();
+            sent.add(one.opaque, one.serialization, one.queue_id, unique)
+                .records(broker.store_host, records);
+        }
+    }
+    for touched in touched.iter() {
+        broker.stats.put.add(touched.messages);
+        broker.stats.put_bytes.add(touched.bytes);
+        touched.put_nums.add(touched.messages);
+        touched.put_size.add(touched.bytes);
+    }
+    if !now.is_empty() {
+        write_answers(channel, &now, ResponseCode::SUCCESS);
+    }
+    if !later.is_empty() {
+        let end = group.end();
+        let limit = match options.store.flush {
+            FlushMode::Sync { timeout } | FlushMode::Async { interval: timeout } => timeout,
+        };
+        let wait = FlushWait {
+            end,
+            deadline: flush_wait::deadline(limit),
+            sent: later,
+        };
+        broker.wait_for_flush(session, channel, wait);
+    }
+    for touched in &session.sends.touched {
+        broker.wake(&touched.topic, touched.queue_id);
+    }
+}
+
+/// A body as an owned slice, for handlers that store one message of their own.
+pub(super) fn body_of(request: &Request<'_>) -> Bytes {
+    request.body.clone()
+}

@@ -1,0 +1,133 @@
+//! The answers to stored messages.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::broker::options::BrokerOptions;
+use crate::message::id::push_offset_message_id;
+use crate::message::names;
+use crate::protocol::codes::ResponseCode;
+use crate::protocol::command::{Envelope, Serialization};
+use crate::protocol::header::send::SendMessageResponseHeader;
+use crate::protocol::header::Header;
+use crate::remoting::Channel;
+use crate::store::Appended;
+
+struct One {
+    opaque: i32,
+    serialization: Serialization,
+    queue_id: i32,
+    queue_offset: i64,
+    message_id: Range<usize>,
+    unique: Range<usize>,
+}
+
+/// Stored messages whose producers are to be told.
+pub(crate) struct Sent {
+    options: Arc<BrokerOptions>,
+    texts: String,
+    answers: Vec<One>,
+}
+
+impl Sent {
+    pub(super) fn new(options: &Arc<BrokerOptions>) -> Self {
+        Self {
+            options: Arc::clone(options),
+            texts: String::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Adds a request; its records follow.
+    pub(super) fn add(
+        &mut self,
+        opaque: i32,
+        serialization: Serialization,
+        queue_id: i32,
+        unique: &str,
+    ) -> Records<'_> {
+        let start = self.texts.len();
+        self.texts.push_str(unique);
+        let end = self.texts.len();
+        Records {
+            sent: self,
+            one: One {
+                opaque,
+                serialization,
+                queue_id,
+                queue_offset: 0,
+                message_id: end..end,
+                unique: start..end,
+            },
+        }
+    }
+}
+
+/// A request that still needs to know where its records are.
+pub(super) struct Records<'a> {
+    sent: &'a mut Sent,
+    one: One,
+}
+
+impl Records<'_> {
+    /// The records in order: the message id lists them all, the queue offset is the first one's.
+    pub(super) fn records(
+        mut self,
+        store_host: SocketAddr,
+        records: impl Iterator<Item = Appended>,
+    ) {
+        for (number, record) in records.enumerate() {
+            if number == 0 {
+                self.one.queue_offset = record.queue_offset.to_wire();
+            } else {
+                self.sent.texts.push(',');
+            }
+            push_offset_message_id(&mut self.sent.texts, store_host, record.log_offset);
+        }
+        self.one.message_id.end = self.sent.texts.len();
+        self.sent.answers.push(self.one);
+    }
+}
+
+struct Fields<'a> {
+    header: SendMessageResponseHeader<'a>,
+    options: &'a BrokerOptions,
+}
+
+impl Header for Fields<'_> {
+    fn write(&self, put: &mut dyn FnMut(&'static str, &str)) {
+        self.header.write(put);
+        put(names::MSG_REGION, &self.options.region_id);
+        put(
+            names::TRACE_ON,
+            if self.options.trace_on { "true" } else { "false" },
+        );
+    }
+}
+
+/// Writes the answers of a whole batch in one go.
+pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) {
+    let text = |place: &Range<usize>| sent.texts.get(place.clone()).unwrap_or_default();
+    channel.send_with(|out| {
+        for one in &sent.answers {
+            let unique = text(&one.unique);
+            let fields = Fields {
+                header: SendMessageResponseHeader {
+                    msg_id: text(&one.message_id),
+                    queue_id: one.queue_id,
+                    queue_offset: one.queue_offset,
+                    transaction_id: Some(unique).filter(|unique| !unique.is_empty()),
+                    batch_uniq_id: None,
+                    recall_handle: None,
+                },
+                options: &sent.options,
+            };
+            Envelope::response(one.serialization, one.opaque, code).encode(&fields, 0, out);
+        }
+    });
+}

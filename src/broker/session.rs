@@ -1,0 +1,163 @@
+//! What the broker keeps for one connection: snapshots, resolved queues, and the buffers of its sends.
+//!
+//! Only the connection's own task touches a session, so nothing in it is locked. Everything cached here is checked
+//! against a generation number before use: one atomic load per read of the socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Broker;
+use super::handlers::send::SendBatch;
+use super::options::BrokerOptions;
+use super::snapshot::Cached;
+use super::stats::{Counter, StatsName};
+use super::topics::TopicMap;
+use crate::base::{QueueId, TopicName};
+use crate::protocol::body::topic::TopicConfig;
+use crate::store::Queue;
+
+/// More topics than this on one connection are resolved anew each time round.
+const TOPICS_MAX: usize = 1024;
+
+/// State of one connection.
+pub(crate) struct Session {
+    pub(crate) options: Cached<BrokerOptions>,
+    pub(crate) topics: TopicCache,
+    pub(crate) sends: SendBatch,
+    pub(crate) counters: HashMap<String, HashMap<String, Arc<GroupCounters>>>,
+    /// Where batches go that wait for the disk; made with the first one.
+    pub(crate) flush_waits: Option<mpsc::UnboundedSender<super::flush_wait::FlushWait>>,
+}
+
+impl Session {
+    pub(crate) fn new(broker: &Broker) -> Self {
+        Self {
+            options: Cached::new(&broker.options),
+            topics: TopicCache::new(broker),
+            sends: SendBatch::new(broker),
+            counters: HashMap::new(),
+            flush_waits: None,
+        }
+    }
+
+    /// Brings the snapshots up to date; once per read of the socket.
+    pub(crate) fn refresh(&mut self, broker: &Broker) {
+        self.options.refresh(&broker.options);
+        self.topics.refresh(broker);
+    }
+
+    /// The counters of what a group is handed of a topic.
+    pub(crate) fn group_counters(
+        &mut self,
+        broker: &Broker,
+        topic: &str,
+        group: &str,
+    ) -> Arc<GroupCounters> {
+        if let Some(known) = self.counters.get(topic).and_then(|groups| groups.get(group)) {
+            return Arc::clone(known);
+        }
+        if self.counters.len() >= TOPICS_MAX {
+            self.counters.clear();
+        }
+        let key = format!("{topic}@{group}");
+        let counters = Arc::new(GroupCounters {
+            nums: broker.stats.counter(StatsName::GroupGetNums, &key),
+            size: broker.stats.counter(StatsName::GroupGetSize, &key),
+        });
+        self.counters
+            .entry(topic.to_owned())
+            .or_default()
+            .insert(group.to_owned(), Arc::clone(&counters));
+        counters
+    }
+}
+
+/// What a group was handed of a topic.
+#[derive(Debug)]
+pub(crate) struct GroupCounters {
+    pub(crate) nums: Arc<Counter>,
+    pub(crate) size: Arc<Counter>,
+}
+
+/// A topic as a connection knows it.
+pub(crate) struct Topic {
+    pub(crate) name: TopicName,
+    pub(crate) config: Arc<TopicConfig>,
+    pub(crate) put_nums: Arc<Counter>,
+    pub(crate) put_size: Arc<Counter>,
+    queues: Vec<Option<Arc<Queue>>>,
+}
+
+impl Topic {
+    /// A queue to append to, made in the store if it is new.
+    pub(crate) fn queue(&mut self, broker: &Broker, id: QueueId) -> Arc<Queue> {
+        let at = id.get() as usize;
+        if let Some(Some(known)) = self.queues.get(at) {
+            return Arc::clone(known);
+        }
+        let queue = broker.store.queue(&self.name, id);
+        if at >= self.queues.len() {
+            self.queues.resize(at + 1, None);
+        }
+        if let Some(place) = self.queues.get_mut(at) {
+            *place = Some(Arc::clone(&queue));
+        }
+        queue
+    }
+
+    /// A queue to read, if the store has it.
+    pub(crate) fn find_queue(&mut self, broker: &Broker, id: QueueId) -> Option<Arc<Queue>> {
+        let at = id.get() as usize;
+        if let Some(Some(known)) = self.queues.get(at) {
+            return Some(Arc::clone(known));
+        }
+        let queue = broker.store.find_queue(self.name.as_str(), id)?;
+        if at >= self.queues.len() {
+            self.queues.resize(at + 1, None);
+        }
+        if let Some(place) = self.queues.get_mut(at) {
+            *place = Some(Arc::clone(&queue));
+        }
+        Some(queue)
+    }
+}
+
+/// The topics a connection uses, with their queues.
+pub(crate) struct TopicCache {
+    map: Cached<TopicMap>,
+    known: HashMap<TopicName, Topic>,
+}
+
+impl TopicCache {
+    fn new(broker: &Broker) -> Self {
+        Self {
+            map: Cached::new(&broker.topic_map),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Drops everything cached if any topic changed since.
+    pub(crate) fn refresh(&mut self, broker: &Broker) {
+        if self.map.refresh(&broker.topic_map) || self.known.len() > TOPICS_MAX {
+            self.known.clear();
+        }
+    }
+
+    /// A topic by name.
+    pub(crate) fn get(&mut self, broker: &Broker, name: &str) -> Option<&mut Topic> {
+        if !self.known.contains_key(name) {
+            let (name, config) = self.map.get().get_key_value(name)?;
+            let topic = Topic {
+                name: name.clone(),
+                config: Arc::clone(config),
+                put_nums: broker.stats.counter(StatsName::TopicPutNums, name.as_str()),
+                put_size: broker.stats.counter(StatsName::TopicPutSize, name.as_str()),
+                queues: Vec::new(),
+            };
+            self.known.insert(name.clone(), topic);
+        }
+        self.known.get_mut(name)
+    }
+}
