@@ -202,11 +202,19 @@ mod tests {
     fn bad_changes_are_refused_as_apache_does() {
         let made = change(None, "+cleanup.policy=DELETE").unwrap();
         let cases = [
-            (None, "-message.type", "only add attribute is supported while creating topic. key: message.type"),
+            (
+                None,
+                "-message.type",
+                "only add attribute is supported while creating topic. key: message.type",
+            ),
             (None, "+colour=red", "unsupported key: colour"),
             (None, "+message.type=ODD", "value is not in set: ODD"),
             (None, "message.type=FIFO", "kv string format wrong."),
-            (Some(&made), "-message.type", "attempt to delete a nonexistent key: message.type"),
+            (
+                Some(&made),
+                "-message.type",
+                "attempt to delete a nonexistent key: message.type",
+            ),
             (
                 Some(&made),
                 "+cleanup.policy=COMPACTION",

@@ -43,8 +43,8 @@ impl Subscription {
     pub(crate) fn from_heartbeat(data: SubscriptionData) -> Self {
         let filter = TagFilter::from_client(
             &data.sub_string,
-            data.tags_set.iter().cloned().collect(),
-            data.code_set.iter().copied().collect(),
+            data.tags_set.clone(),
+            data.code_set.clone(),
         );
         Self { data, filter }
     }
@@ -239,7 +239,9 @@ impl<H: Clone> Clients<H> {
         let mut changed = Vec::new();
         for (group, entry) in &mut self.consumers {
             let before = entry.members.len();
-            entry.members.retain(|number, member| !gone(*number, member));
+            entry
+                .members
+                .retain(|number, member| !gone(*number, member));
             if entry.members.len() != before {
                 changed.push(Changed {
                     group: group.clone(),
@@ -276,6 +278,12 @@ impl<H: Clone> Clients<H> {
             .entry(GroupName::stored(group))
             .or_default()
             .insert(topic.to_owned(), pulled);
+    }
+
+    /// The subscription the last pull of a group for a topic brought along.
+    pub(crate) fn pulled(&self, group: &str, topic: &str) -> Option<Arc<Subscription>> {
+        let pulled = self.pulled.get(group)?.get(topic)?;
+        Some(Arc::clone(&pulled.subscription))
     }
 
     /// A group with members.

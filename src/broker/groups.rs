@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::attributes::{self, AttributeError};
 use super::topics::next_version;
 use crate::base::GroupName;
-use crate::protocol::body::subscription_group::{SubscriptionGroupConfig, SubscriptionGroupWrapper};
+use crate::protocol::body::subscription_group::{
+    SubscriptionGroupConfig, SubscriptionGroupWrapper,
+};
 use crate::protocol::body::topic_config::DataVersion;
 
 /// Groups every broker has.

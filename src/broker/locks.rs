@@ -49,9 +49,9 @@ impl Locks {
         let held = self.groups.entry(group.clone()).or_default();
         let mut locked = Vec::with_capacity(queues.len());
         for queue in queues {
-            let taken = held.get(&queue).is_some_and(|lock| {
-                lock.client_id != client_id && !lock.expired(now_ms)
-            });
+            let taken = held
+                .get(&queue)
+                .is_some_and(|lock| lock.client_id != client_id && !lock.expired(now_ms));
             if taken {
                 continue;
             }
@@ -73,7 +73,10 @@ impl Locks {
             return;
         };
         for queue in queues {
-            if held.get(queue).is_some_and(|lock| lock.client_id == client_id) {
+            if held
+                .get(queue)
+                .is_some_and(|lock| lock.client_id == client_id)
+            {
                 held.remove(queue);
             }
         }
@@ -106,12 +109,18 @@ mod tests {
     fn a_lock_is_held_until_it_expires() {
         let group = GroupName::stored("g");
         let mut locks = Locks::default();
-        assert_eq!(locks.lock(&group, vec![queue(0), queue(1)], "a", 0).len(), 2);
+        assert_eq!(
+            locks.lock(&group, vec![queue(0), queue(1)], "a", 0).len(),
+            2
+        );
         assert_eq!(locks.lock(&group, vec![queue(0)], "b", 60_000), []);
         assert!(locks.any_live("g", 60_000));
         assert!(!locks.any_live("g", 60_001));
         assert_eq!(locks.lock(&group, vec![queue(0)], "b", 60_001), [queue(0)]);
-        assert_eq!(locks.lock(&group, vec![queue(0), queue(1)], "a", 60_002), [queue(1)]);
+        assert_eq!(
+            locks.lock(&group, vec![queue(0), queue(1)], "a", 60_002),
+            [queue(1)]
+        );
     }
 
     #[test]

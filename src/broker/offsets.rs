@@ -7,8 +7,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Offsets of one topic and group by queue number.
-pub(crate) type QueueOffsets = BTreeMap<i32, i64>;
+use crate::protocol::body::offset::{ConsumerOffsetSerializeWrapper, QueueOffsets};
+use crate::protocol::body::topic_config::DataVersion;
+
+/// Apache's `consumerOffsetUpdateVersionStep`: the version moves once in so many changes.
+const CHANGES_PER_VERSION: u64 = 500;
 
 /// `topic -> group -> queue -> offset`. Two levels, so that a lookup needs no joined key.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -21,7 +24,11 @@ impl Table {
 
     /// Returns the offset it replaced.
     fn put(&mut self, topic: &str, group: &str, queue_id: i32, offset: i64) -> Option<i64> {
-        if let Some(queues) = self.0.get_mut(topic).and_then(|groups| groups.get_mut(group)) {
+        if let Some(queues) = self
+            .0
+            .get_mut(topic)
+            .and_then(|groups| groups.get_mut(group))
+        {
             return queues.insert(queue_id, offset);
         }
         self.0
@@ -80,17 +87,17 @@ pub(crate) struct Offsets {
     pulled: Table,
     resets: Table,
     changes: u64,
+    /// The version of the file this table began with.
+    version: DataVersion,
 }
 
 impl Offsets {
-    /// Starts from what a file held: keys are `topic@group`.
-    pub(crate) fn restore(
-        consumed: BTreeMap<String, QueueOffsets>,
-        pulled: BTreeMap<String, QueueOffsets>,
-    ) -> Self {
+    /// Starts from what a file held; its keys are `topic@group`.
+    pub(crate) fn restore(file: ConsumerOffsetSerializeWrapper) -> Self {
         Self {
-            consumed: Table::from_joined(consumed),
-            pulled: Table::from_joined(pulled),
+            consumed: Table::from_joined(file.offset_table),
+            pulled: Table::from_joined(file.pull_offset_table),
+            version: file.data_version,
             ..Self::default()
         }
     }
@@ -248,14 +255,26 @@ impl Offsets {
         self.changes
     }
 
-    /// The committed offsets under their file keys, `topic@group`.
-    pub(crate) fn consumed(&self) -> BTreeMap<String, QueueOffsets> {
-        self.consumed.joined()
-    }
-
-    /// What was handed out, under the same keys.
-    pub(crate) fn pulled(&self) -> BTreeMap<String, QueueOffsets> {
-        self.pulled.joined()
+    /// What `consumerOffset.json` and `GET_ALL_CONSUMER_OFFSET` hold.
+    pub(crate) fn file(&self) -> ConsumerOffsetSerializeWrapper {
+        let mut group_topic_map = BTreeMap::<String, Vec<String>>::new();
+        for (topic, group, _) in self.consumed.iter() {
+            let topics = group_topic_map.entry(group.to_owned()).or_default();
+            topics.push(topic.to_owned());
+        }
+        for topics in group_topic_map.values_mut() {
+            topics.sort_unstable();
+        }
+        let steps = i64::try_from(self.changes / CHANGES_PER_VERSION).unwrap_or(i64::MAX);
+        ConsumerOffsetSerializeWrapper {
+            data_version: DataVersion {
+                counter: self.version.counter.saturating_add(steps),
+                ..self.version
+            },
+            group_topic_map,
+            offset_table: self.consumed.joined(),
+            pull_offset_table: self.pulled.joined(),
+        }
     }
 }
 
@@ -296,9 +315,13 @@ mod tests {
         let mut offsets = Offsets::default();
         offsets.commit("T", "g", 0, 5);
         offsets.clone_offsets("T", "g", "h");
-        let saved = offsets.consumed();
-        assert_eq!(saved.keys().collect::<Vec<_>>(), ["T@g", "T@h"]);
-        let restored = Offsets::restore(saved, offsets.pulled());
+        let saved = offsets.file();
+        assert_eq!(
+            saved.offset_table.keys().collect::<Vec<_>>(),
+            ["T@g", "T@h"]
+        );
+        assert_eq!(saved.group_topic_map["h"], ["T"]);
+        let restored = Offsets::restore(saved);
         assert_eq!(restored.query("T", "h", 0), Some(5));
         assert_eq!(restored.groups_of("T"), ["g", "h"]);
         assert_eq!(restored.topics_of("h"), ["T"]);
@@ -312,6 +335,6 @@ mod tests {
         offsets.remove_topic("T");
         assert_eq!(offsets.query("T", "g", 0), None);
         offsets.remove_group("g");
-        assert!(offsets.consumed().is_empty());
+        assert!(offsets.file().offset_table.is_empty());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::store::options::{FlushMode, StoreOptions};
+use crate::store::{FlushMode, StoreOptions};
 
 /// Why a setting is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -291,10 +291,7 @@ impl BrokerOptions {
             ("maxHashSlotNum", store.index_slots.to_string()),
             ("maxIndexNum", store.index_entries.to_string()),
             ("messageIndexEnable", store.index_enabled.to_string()),
-            (
-                "flushIntervalConsumeQueue",
-                ms(store.queue_flush_interval),
-            ),
+            ("flushIntervalConsumeQueue", ms(store.queue_flush_interval)),
             ("fileReservedTime", store.file_reserved_hours.to_string()),
             ("deleteWhen", store.delete_when.clone()),
             (
@@ -430,7 +427,10 @@ mod tests {
     fn addresses() {
         let mut options = options();
         options.namesrv_addr = "a:9876; b:9876;".to_owned();
-        assert_eq!(options.name_servers().collect::<Vec<_>>(), ["a:9876", "b:9876"]);
+        assert_eq!(
+            options.name_servers().collect::<Vec<_>>(),
+            ["a:9876", "b:9876"]
+        );
         assert_eq!(options.address(), "127.0.0.1:10911");
         assert_eq!(options.ha_address(), "127.0.0.1:10912");
     }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Broker;
+use super::groups::GroupMap;
 use super::handlers::send::SendBatch;
 use super::options::BrokerOptions;
 use super::snapshot::Cached;
 use super::stats::{Counter, StatsName};
 use super::topics::TopicMap;
-use crate::base::{QueueId, TopicName};
-use crate::protocol::body::topic::TopicConfig;
+use crate::base::{GroupName, QueueId, TopicName};
+use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
+use crate::protocol::body::topic_config::TopicConfig;
 use crate::store::Queue;
 
 /// More topics than this on one connection are resolved anew each time round.
@@ -25,8 +27,9 @@ const TOPICS_MAX: usize = 1024;
 pub(crate) struct Session {
     pub(crate) options: Cached<BrokerOptions>,
     pub(crate) topics: TopicCache,
+    groups: Cached<GroupMap>,
     pub(crate) sends: SendBatch,
-    pub(crate) counters: HashMap<String, HashMap<String, Arc<GroupCounters>>>,
+    counters: HashMap<String, HashMap<String, Arc<GroupCounters>>>,
     /// Where batches go that wait for the disk; made with the first one.
     pub(crate) flush_waits: Option<mpsc::UnboundedSender<super::flush_wait::FlushWait>>,
 }
@@ -36,6 +39,7 @@ impl Session {
         Self {
             options: Cached::new(&broker.options),
             topics: TopicCache::new(broker),
+            groups: Cached::new(&broker.group_map),
             sends: SendBatch::new(broker),
             counters: HashMap::new(),
             flush_waits: None,
@@ -46,6 +50,20 @@ impl Session {
     pub(crate) fn refresh(&mut self, broker: &Broker) {
         self.options.refresh(&broker.options);
         self.topics.refresh(broker);
+        self.groups.refresh(&broker.group_map);
+    }
+
+    /// A group by name; made if it is new and that is allowed.
+    pub(crate) fn group(&mut self, broker: &Broker, name: &str) -> Option<Group> {
+        if !self.groups.get().groups.contains_key(name) {
+            broker.find_group(name)?;
+            self.groups.refresh(&broker.group_map);
+        }
+        let (name, config) = self.groups.get().groups.get_key_value(name)?;
+        Some(Group {
+            name: name.clone(),
+            config: Arc::clone(config),
+        })
     }
 
     /// The counters of what a group is handed of a topic.
@@ -55,7 +73,11 @@ impl Session {
         topic: &str,
         group: &str,
     ) -> Arc<GroupCounters> {
-        if let Some(known) = self.counters.get(topic).and_then(|groups| groups.get(group)) {
+        if let Some(known) = self
+            .counters
+            .get(topic)
+            .and_then(|groups| groups.get(group))
+        {
             return Arc::clone(known);
         }
         if self.counters.len() >= TOPICS_MAX {
@@ -72,6 +94,12 @@ impl Session {
             .insert(group.to_owned(), Arc::clone(&counters));
         counters
     }
+}
+
+/// A group as a connection knows it.
+pub(crate) struct Group {
+    pub(crate) name: GroupName,
+    pub(crate) config: Arc<SubscriptionGroupConfig>,
 }
 
 /// What a group was handed of a topic.
@@ -105,22 +133,6 @@ impl Topic {
             *place = Some(Arc::clone(&queue));
         }
         queue
-    }
-
-    /// A queue to read, if the store has it.
-    pub(crate) fn find_queue(&mut self, broker: &Broker, id: QueueId) -> Option<Arc<Queue>> {
-        let at = id.get() as usize;
-        if let Some(Some(known)) = self.queues.get(at) {
-            return Some(Arc::clone(known));
-        }
-        let queue = broker.store.find_queue(self.name.as_str(), id)?;
-        if at >= self.queues.len() {
-            self.queues.resize(at + 1, None);
-        }
-        if let Some(place) = self.queues.get_mut(at) {
-            *place = Some(Arc::clone(&queue));
-        }
-        Some(queue)
     }
 }
 

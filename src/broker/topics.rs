@@ -211,7 +211,11 @@ impl Topics {
     /// The reserved names, for clients that leave them out of their lists.
     pub(crate) fn system_names(&self) -> Vec<String> {
         let own = self.own.iter().map(ToString::to_string);
-        let mut all: Vec<String> = RESERVED.iter().map(ToString::to_string).chain(own).collect();
+        let mut all: Vec<String> = RESERVED
+            .iter()
+            .map(ToString::to_string)
+            .chain(own)
+            .collect();
         all.sort_unstable();
         all
     }
@@ -340,7 +344,10 @@ impl Topics {
     }
 
     /// What name servers and slaves are told.
-    pub(crate) fn wrapper(&self, mapping_version: DataVersion) -> TopicConfigAndMappingSerializeWrapper {
+    pub(crate) fn wrapper(
+        &self,
+        mapping_version: DataVersion,
+    ) -> TopicConfigAndMappingSerializeWrapper {
         TopicConfigAndMappingSerializeWrapper {
             data_version: self.version,
             mapping_data_version: mapping_version,
@@ -462,9 +469,17 @@ mod tests {
         assert!(Arc::ptr_eq(&made, &again));
         assert_eq!(topics.version().counter, 1);
         let other = TopicName::stored("other");
-        assert!(topics.create_from_template(&other, "orders", (4, 0), 3).is_none());
+        assert!(
+            topics
+                .create_from_template(&other, "orders", (4, 0), 3)
+                .is_none()
+        );
         topics.stop_auto_creation();
-        assert!(topics.create_from_template(&other, "TBW102", (4, 0), 3).is_none());
+        assert!(
+            topics
+                .create_from_template(&other, "TBW102", (4, 0), 3)
+                .is_none()
+        );
     }
 
     #[test]
@@ -499,6 +514,9 @@ mod tests {
             check_name("a/b").unwrap_err().remark,
             "The specified topic: a/b, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
         );
-        assert_eq!(check_name(" ").unwrap_err().code, ResponseCode::INVALID_PARAMETER);
+        assert_eq!(
+            check_name(" ").unwrap_err().code,
+            ResponseCode::INVALID_PARAMETER
+        );
     }
 }

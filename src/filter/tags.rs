@@ -53,7 +53,13 @@ impl TagFilter {
                 filter.tags.push(tag.to_owned());
             }
         }
-        filter.set_codes(filter.tags.iter().map(|tag| java_string_hash(tag)).collect());
+        filter.set_codes(
+            filter
+                .tags
+                .iter()
+                .map(|tag| java_string_hash(tag))
+                .collect(),
+        );
         Ok(filter)
     }
 

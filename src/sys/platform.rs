@@ -177,6 +177,16 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
     )
 }
 
+/// The machine's memory, where the system tells it in a file.
+pub fn memory_bytes() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = table
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

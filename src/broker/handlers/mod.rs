@@ -29,13 +29,13 @@ pub(crate) const FAQ: &str =
     "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
 /// A request of a client, parsed.
-pub(crate) struct Request<'a> {
-    pub(crate) head: &'a Head<'a>,
+pub(crate) struct Request<'a, 'f> {
+    pub(crate) head: &'a Head<'f>,
     pub(crate) body: &'a Bytes,
     pub(crate) channel: &'a Arc<Channel>,
 }
 
-impl<'a> Request<'a> {
+impl<'a> Request<'a, '_> {
     /// The typed header.
     pub(crate) fn header<H: FromFields<'a>>(&self) -> Result<H, Refusal> {
         Ok(self.head.header()?)
@@ -48,12 +48,8 @@ impl<'a> Request<'a> {
     }
 
     /// Sends an answer, unless the client wants none.
-    pub(crate) fn answer(&self, command: &Command) {
-        if !self.head.is_oneway() {
-            let (serialization, opaque) = (self.head.serialization, self.head.opaque);
-            self.channel
-                .send_with(|out| command.encode(serialization, opaque, out));
-        }
+    pub(crate) fn answer(&self, command: Command) {
+        self.channel.answer(self.head, command);
     }
 }
 

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -26,8 +25,8 @@ use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
-use crate::remoting::{Channel, InFlight, Out};
-use crate::store::{Found, GetStatus, Queue, ReadLimits};
+use crate::remoting::{Channel, InFlight};
+use crate::store::{Found, GetStatus, LogSlice, Queue, ReadLimits};
 
 const FLAG_COMMIT_OFFSET: i32 = 1;
 const FLAG_SUSPEND: i32 = 2;
@@ -104,17 +103,9 @@ impl Pull {
         };
         let envelope =
             Envelope::response(self.serialization, self.opaque, code).with_remark(remark);
-        if found.slices.is_empty() {
-            self.channel
-                .send_with(|out| envelope.encode(&header, 0, out));
-            return;
-        }
-        let mut head = BytesMut::with_capacity(320);
-        envelope.encode(&header, found.bytes, &mut head);
-        self.channel.send(Out {
-            head: head.freeze(),
-            body: found.slices.into_iter().map(|slice| slice.into_bytes()).collect(),
-        });
+        let body = found.slices.into_iter().map(LogSlice::into_bytes);
+        self.channel
+            .send_with(|out| envelope.encode(&header, found.bytes, out), body);
     }
 
     /// Answers with what a read found.
@@ -194,7 +185,7 @@ struct Patience {
 }
 
 /// Answers a pull or parks it.
-pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Request<'_>) {
+pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Request<'_, '_>) {
     match check(broker, session, request) {
         Ok((pull, patience)) => run(broker, pull, &patience),
         Err(PullRefusal { refusal, forbidden }) => {
@@ -206,7 +197,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Requ
             let envelope = head.answer(refusal.code).with_remark(&refusal.remark);
             request
                 .channel
-                .send_with(|out| envelope.encode(&header, 0, out));
+                .send_with(|out| envelope.encode(&header, 0, out), []);
         }
     }
 }
@@ -214,12 +205,15 @@ pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Requ
 fn check(
     broker: &Broker,
     session: &mut Session,
-    request: &Request<'_>,
+    request: &Request<'_, '_>,
 ) -> Result<(Pull, Patience), PullRefusal> {
     let header: PullMessageRequestHeader<'_> = request.head.header().map_err(Refusal::from)?;
     let options = Arc::clone(session.options.get());
     if options.broker_permission & PERM_READ == 0 {
-        let remark = format!("the broker[{}] pulling message is forbidden", options.broker_ip1);
+        let remark = format!(
+            "the broker[{}] pulling message is forbidden",
+            options.broker_ip1
+        );
         return Err(forbid(forbidden::BROKER, remark));
     }
     let lite = request.head.request_code() == RequestCode::LITE_PULL_MESSAGE;
@@ -242,14 +236,20 @@ fn check(
             )
         })?;
     if !group.config.consume_enable {
-        let remark = format!("subscription group no permission, {}", header.consumer_group);
+        let remark = format!(
+            "subscription group no permission, {}",
+            header.consumer_group
+        );
         return Err(forbid(forbidden::GROUP, remark));
     }
     let counters = session.group_counters(broker, header.topic, header.consumer_group);
     let topic = session.topics.get(broker, header.topic).ok_or_else(|| {
         Refusal::new(
             ResponseCode::TOPIC_NOT_EXIST,
-            format!("topic[{}] not exist, apply first please! {FAQ}", header.topic),
+            format!(
+                "topic[{}] not exist, apply first please! {FAQ}",
+                header.topic
+            ),
         )
     })?;
     if topic.config.perm & PERM_READ == 0 {
@@ -395,10 +395,19 @@ fn brought_along(
             None => is_tag_type(Some(&known.data.expression_type)),
             Some(kind) => known.data.expression_type == kind,
         };
-        let shown = if expression.is_empty() { "*" } else { expression };
+        let shown = if expression.is_empty() {
+            "*"
+        } else {
+            expression
+        };
         if same_kind && known.data.sub_string == shown {
             let now_ms = broker.clock.now_ms();
-            clients.note_pull(header.consumer_group, header.topic, Arc::clone(&known), now_ms);
+            clients.note_pull(
+                header.consumer_group,
+                header.topic,
+                Arc::clone(&known),
+                now_ms,
+            );
             return Ok(known);
         }
     }
@@ -429,7 +438,12 @@ fn brought_along(
     };
     let made = Arc::new(Subscription { data, filter });
     let now_ms = broker.clock.now_ms();
-    clients.note_pull(header.consumer_group, header.topic, Arc::clone(&made), now_ms);
+    clients.note_pull(
+        header.consumer_group,
+        header.topic,
+        Arc::clone(&made),
+        now_ms,
+    );
     Ok(made)
 }
 
@@ -449,7 +463,12 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
     });
     if let Some(offset) = reset.filter(|_| use_resets) {
         let found = pull.before_the_start();
-        pull.send(ResponseCode::PULL_OFFSET_MOVED, "OFFSET_RESET", offset, found);
+        pull.send(
+            ResponseCode::PULL_OFFSET_MOVED,
+            "OFFSET_RESET",
+            offset,
+            found,
+        );
         return;
     }
     let found = pull.read(broker, pull.offset);
@@ -576,19 +595,16 @@ pub(crate) fn forget(broker: &Broker, channel: &Channel) {
 }
 
 /// Answers pulls whose time is up, for as long as the broker runs.
-pub(crate) async fn expire(broker: std::sync::Weak<Broker>) {
+pub(crate) async fn expire(broker: Arc<Broker>) {
     loop {
-        let Some(strong) = broker.upgrade() else {
-            return;
-        };
-        let now_ms = strong.clock.now_ms();
-        for pull in strong.parked.change(|table| table.expire(now_ms)) {
-            let found = pull.read(&strong, pull.offset);
-            pull.answer(&strong, found);
+        let now_ms = broker.clock.now_ms();
+        for pull in broker.parked.change(|table| table.expire(now_ms)) {
+            let found = pull.read(&broker, pull.offset);
+            pull.answer(&broker, found);
         }
-        let next_ms = strong.parked.table.lock().next_deadline_ms();
+        let next_ms = broker.parked.table.lock().next_deadline_ms();
         let wait = next_ms.map(|next_ms| u64::try_from(next_ms - now_ms).unwrap_or(0));
-        let rung = strong.parked.earlier.notified();
+        let rung = broker.parked.earlier.notified();
         match wait {
             Some(ms) => {
                 let _ = tokio::time::timeout(std::time::Duration::from_millis(ms), rung).await;
@@ -597,4 +613,3 @@ pub(crate) async fn expire(broker: std::sync::Weak<Broker>) {
         }
     }
 }
-

@@ -13,10 +13,10 @@ mod properties;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
-use self::properties::StoredProperties;
 pub(crate) use self::answer::{Sent, write_answers};
+use self::properties::StoredProperties;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::broker::Broker;
@@ -78,7 +78,7 @@ macro_rules! unified {
 }
 
 impl<'a> SendHeader<'a> {
-    pub(super) fn parse(request: &Request<'a>) -> Result<Self, HeaderError> {
+    pub(super) fn parse(request: &Request<'a, '_>) -> Result<Self, HeaderError> {
         match request.head.request_code() {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE => {
                 let header: SendMessageRequestHeader<'a> = request.head.header()?;
@@ -130,7 +130,7 @@ pub(crate) struct SendBatch {
 impl SendBatch {
     pub(crate) fn new(broker: &Broker) -> Self {
         Self {
-            group: broker.store.new_group(),
+            group: broker.store.append_group(),
             pending: Vec::new(),
             touched: Vec::new(),
             properties: Vec::new(),
@@ -177,10 +177,10 @@ impl SendBatch {
 }
 
 /// Adds a send to the connection's group, or refuses it at once.
-pub(crate) fn push(broker: &Broker, session: &mut Session, request: &Request<'_>) {
+pub(crate) fn push(broker: &Broker, session: &mut Session, request: &Request<'_, '_>) {
     if let Err(refusal) = check_and_push(broker, session, request) {
         broker.stats.put_failed.add(1);
-        request.answer(&refused(session.options.get(), refusal));
+        request.answer(refused(session.options.get(), refusal));
     }
 }
 
@@ -193,7 +193,7 @@ fn refused(options: &BrokerOptions, refusal: Refusal) -> Command {
 fn check_and_push(
     broker: &Broker,
     session: &mut Session,
-    request: &Request<'_>,
+    request: &Request<'_, '_>,
 ) -> Result<(), Refusal> {
     let header = SendHeader::parse(request)?;
     if request.body.is_empty() {
@@ -208,7 +208,14 @@ fn check_and_push(
         .ok_or_else(|| no_topic(header.topic))?;
     let queue_id = choose_queue(header.queue_id, topic, &mut session.sends.turn);
     if header.batch {
-        push_batch(broker, &mut session.sends, topic, queue_id, &header, request)
+        push_batch(
+            broker,
+            &mut session.sends,
+            topic,
+            queue_id,
+            &header,
+            request,
+        )
     } else {
         let message = Message {
             options: &options,
@@ -245,7 +252,10 @@ pub(super) fn check(
     {
         return Err(Refusal::new(
             ResponseCode::NO_PERMISSION,
-            format!("the broker[{}] sending message is forbidden", options.broker_ip1),
+            format!(
+                "the broker[{}] sending message is forbidden",
+                options.broker_ip1
+            ),
         ));
     }
     if topics::is_not_sendable(header.topic) {
@@ -261,7 +271,10 @@ pub(super) fn check(
     let topic = topics
         .get(broker, header.topic)
         .ok_or_else(|| no_topic(header.topic))?;
-    let queues = topic.config.read_queue_nums.max(topic.config.write_queue_nums);
+    let queues = topic
+        .config
+        .read_queue_nums
+        .max(topic.config.write_queue_nums);
     if header.queue_id >= queues {
         return Err(Refusal::new(
             ResponseCode::INVALID_PARAMETER,
@@ -303,16 +316,18 @@ fn create_topic(broker: &Broker, header: &SendHeader<'_>) -> Result<(), Refusal>
 
 fn choose_queue(asked: i32, topic: &Topic, turn: &mut u32) -> QueueId {
     QueueId::from_wire(asked).unwrap_or_else(|| {
-        let queues = u32::try_from(topic.config.write_queue_nums).unwrap_or(0).max(1);
+        let queues = u32::try_from(topic.config.write_queue_nums)
+            .unwrap_or(0)
+            .max(1);
         *turn = turn.wrapping_add(1);
         QueueId::new(*turn % queues)
     })
 }
 
-struct Message<'a, 'r> {
+struct Message<'a, 'f> {
     options: &'a BrokerOptions,
-    header: &'a SendHeader<'r>,
-    request: &'a Request<'r>,
+    header: &'a SendHeader<'a>,
+    request: &'a Request<'a, 'f>,
     queue_id: QueueId,
 }
 
@@ -358,12 +373,7 @@ fn push_one(
         Some(dead) => (Some(dead), QueueId::new(0)),
         None if facts.delay_level > 0 && is_plain(sys_flag) => {
             let level = broker.schedule.level(facts.delay_level);
-            properties::redirect(
-                &mut sends.properties,
-                level,
-                header.topic,
-                message.queue_id,
-            );
+            properties::redirect(&mut sends.properties, level, header.topic, message.queue_id);
             let queue = QueueId::new(level.saturating_sub(1));
             (Some(TopicName::stored(names::SCHEDULE_TOPIC)), queue)
         }
@@ -445,7 +455,7 @@ fn refuse_unsupported(
 fn dead_letter_topic(
     broker: &Broker,
     header: &SendHeader<'_>,
-    request: &Request<'_>,
+    request: &Request<'_, '_>,
 ) -> Result<Option<TopicName>, Refusal> {
     let Some(group) = header.topic.strip_prefix(crate::base::ids::RETRY_PREFIX) else {
         return Ok(None);
@@ -461,10 +471,7 @@ fn dead_letter_topic(
         .filter(|_| request.head.version >= VERSION_WITH_MAX_RECONSUME_TIMES);
     let allowed = of_client.unwrap_or(config.retry_max_times);
     // A group that holds queue locks is an orderly one, and an orderly consumer sends back only to give up.
-    let gives_up = broker
-        .locks
-        .lock()
-        .any_live(group, broker.clock.now_ms());
+    let gives_up = broker.locks.lock().any_live(group, broker.clock.now_ms());
     if header.reconsume_times <= allowed && !gives_up {
         return Ok(None);
     }
@@ -479,7 +486,7 @@ fn push_batch(
     topic: &mut Topic,
     queue_id: QueueId,
     header: &SendHeader<'_>,
-    request: &Request<'_>,
+    request: &Request<'_, '_>,
 ) -> Result<(), Refusal> {
     let illegal = |remark: String| Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark);
     if topic.name.is_retry() {
@@ -554,12 +561,16 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
         Err(error) => {
             let options = session.options.get();
             let answer = refused(options, append_refusal(&error, options));
-            broker.stats.put_failed.add(session.sends.pending.len() as u64);
-            channel.send_with(|out| {
+            broker
+                .stats
+                .put_failed
+                .add(session.sends.pending.len() as u64);
+            let encode = |out: &mut BytesMut| {
                 for pending in session.sends.pending.iter().filter(|one| !one.oneway) {
                     answer.encode(pending.serialization, pending.opaque, out);
                 }
-            });
+            };
+            channel.send_with(encode, []);
         }
     }
     session.sends.clear();
@@ -578,7 +589,10 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
     } = &mut session.sends;
     for one in pending.iter() {
         let records = one.records.clone().filter_map(|at| group.appended(at));
-        let bytes = records.clone().map(|record| u64::from(record.size)).sum::<u64>();
+        let bytes = records
+            .clone()
+            .map(|record| u64::from(record.size))
+            .sum::<u64>();
         if let Some(touched) = touched.get_mut(one.touched) {
             touched.messages += one.records.len() as u64;
             touched.bytes += bytes;
@@ -618,9 +632,4 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
     for touched in &session.sends.touched {
         broker.wake(&touched.topic, touched.queue_id);
     }
-}
-
-/// A body as an owned slice, for handlers that store one message of their own.
-pub(super) fn body_of(request: &Request<'_>) -> Bytes {
-    request.body.clone()
 }

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::broker::options::BrokerOptions;
 use crate::message::id::push_offset_message_id;
-use crate::message::names;
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::send::SendMessageResponseHeader;
-use crate::protocol::header::Header;
 use crate::remoting::Channel;
 use crate::store::Appended;
 
@@ -94,40 +94,24 @@ impl Records<'_> {
     }
 }
 
-struct Fields<'a> {
-    header: SendMessageResponseHeader<'a>,
-    options: &'a BrokerOptions,
-}
-
-impl Header for Fields<'_> {
-    fn write(&self, put: &mut dyn FnMut(&'static str, &str)) {
-        self.header.write(put);
-        put(names::MSG_REGION, &self.options.region_id);
-        put(
-            names::TRACE_ON,
-            if self.options.trace_on { "true" } else { "false" },
-        );
-    }
-}
-
 /// Writes the answers of a whole batch in one go.
 pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) {
     let text = |place: &Range<usize>| sent.texts.get(place.clone()).unwrap_or_default();
-    channel.send_with(|out| {
+    let options = &sent.options;
+    let encode = |out: &mut BytesMut| {
         for one in &sent.answers {
             let unique = text(&one.unique);
-            let fields = Fields {
-                header: SendMessageResponseHeader {
-                    msg_id: text(&one.message_id),
-                    queue_id: one.queue_id,
-                    queue_offset: one.queue_offset,
-                    transaction_id: Some(unique).filter(|unique| !unique.is_empty()),
-                    batch_uniq_id: None,
-                    recall_handle: None,
-                },
-                options: &sent.options,
+            let header = SendMessageResponseHeader {
+                msg_id: text(&one.message_id),
+                queue_id: one.queue_id,
+                queue_offset: one.queue_offset,
+                transaction_id: Some(unique).filter(|unique| !unique.is_empty()),
+                msg_region: Some(&options.region_id),
+                trace_on: Some(if options.trace_on { "true" } else { "false" }),
+                ..SendMessageResponseHeader::default()
             };
-            Envelope::response(one.serialization, one.opaque, code).encode(&fields, 0, out);
+            Envelope::response(one.serialization, one.opaque, code).encode(&header, 0, out);
         }
-    });
+    };
+    channel.send_with(encode, []);
 }

@@ -1,0 +1,268 @@
+//! Starting and stopping a broker, and its housekeeping in between.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+
+use super::Broker;
+use super::clients::Clients;
+use super::groups::Groups;
+use super::handlers::pull::{self, ParkedPulls};
+use super::kept::{Form, Kept};
+use super::locks::Locks;
+use super::modes::Modes;
+use super::offsets::Offsets;
+use super::options::BrokerOptions;
+use super::registration::{self, Registrar};
+use super::schedule::{self, Schedule};
+use super::snapshot::Snapshot;
+use super::stats::{self, Stats};
+use super::tasks::Tasks;
+use super::topics::Topics;
+use crate::message::UniqIds;
+use crate::protocol::body::topic_config::DataVersion;
+use crate::protocol::fastjson;
+use crate::store::config_file::{self, ConfigFileError};
+use crate::store::{RecoveryReport, Store, StoreError};
+use crate::sys::{Clock, platform};
+
+/// How often silent clients are looked for.
+const EXPIRY_SCAN: Duration = Duration::from_secs(10);
+/// How often the progress of delayed messages is written (`flushDelayOffsetInterval`).
+const DELAY_SAVE: Duration = Duration::from_secs(10);
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file under `config/` cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    /// The advertised address is no address.
+    #[error("brokerIP1 {0:?} is not an address")]
+    Address(String),
+}
+
+fn load<T: DeserializeOwned + Default>(config: &Path, name: &str) -> Result<T, ConfigFileError> {
+    let loaded = config_file::read(&config.join(name), fastjson::from_slice::<T>)?;
+    Ok(loaded.unwrap_or_default())
+}
+
+fn file<T>(config: &Path, name: &str, table: T, form: Form<T>) -> Kept<T> {
+    Kept::new(config.join(name), table, form)
+}
+
+/// The address records carry as their store host.
+fn store_host(options: &BrokerOptions) -> Result<SocketAddr, BrokerError> {
+    let (host, port) = (options.broker_ip1.as_str(), options.listen_port);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let resolved = (host, port).to_socket_addrs();
+    resolved
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| BrokerError::Address(host.to_owned()))
+}
+
+impl Broker {
+    /// Opens the store and the tables, and starts the broker's tasks. Needs a tokio runtime; blocks while the store
+    /// recovers. Whoever calls serves a [`super::Port`] and calls [`Broker::shutdown`] at the end.
+    pub(crate) fn start(
+        options: BrokerOptions,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
+        let store_host = store_host(&options)?;
+        let (store, report) = Store::open(options.store.clone(), clock.clone())?;
+        let broker = Arc::new(Self::assemble(options, clock, store, store_host)?);
+        let tasks = &broker.tasks;
+        tasks.spawn(pull::expire(Arc::clone(&broker)));
+        tasks.spawn(schedule::run(Arc::clone(&broker)));
+        tasks.spawn(save_offsets(Arc::clone(&broker)));
+        tasks.spawn(save_progress(Arc::clone(&broker)));
+        tasks.spawn(housekeeping(Arc::clone(&broker)));
+        Ok((broker, report))
+    }
+
+    fn assemble(
+        options: BrokerOptions,
+        clock: Clock,
+        store: Arc<Store>,
+        store_host: SocketAddr,
+    ) -> Result<Self, BrokerError> {
+        let now_ms = clock.now_ms();
+        let config: PathBuf = options.store.dir.join("config");
+        let mut topics = Topics::with_system_topics(&options, now_ms);
+        if let Some(saved) = config_file::read(&config.join("topics.json"), fastjson::from_slice)? {
+            topics.restore(saved);
+        }
+        if !options.auto_create_topic_enable {
+            topics.stop_auto_creation();
+        }
+        let mut groups = Groups::with_system_groups(now_ms);
+        let group_file = config.join("subscriptionGroup.json");
+        if let Some(saved) = config_file::read(&group_file, fastjson::from_slice)? {
+            groups.restore(saved);
+        }
+        let offsets = Offsets::restore(load(&config, "consumerOffset.json")?);
+        let modes = Modes::restore(load(&config, "messageRequestMode.json")?);
+        let schedule = Schedule::new(
+            config.join("delayOffset.json"),
+            load(&config, "delayOffset.json")?,
+            options.store.delay_levels_ms.clone(),
+        );
+        let parked_max = usize::try_from(options.max_parked_pulls).unwrap_or(usize::MAX);
+        // Tells apart the brokers of one process, and the lives of one broker.
+        let seed = u32::from(store_host.port()) ^ u32::try_from(now_ms & 0x7fff_ffff).unwrap_or(0);
+        Ok(Self {
+            topic_map: Snapshot::new(topics.map()),
+            group_map: Snapshot::new(groups.map()),
+            topics: file(&config, "topics.json", topics, topics_form()),
+            groups: file(&config, "subscriptionGroup.json", groups, groups_form()),
+            offsets: file(&config, "consumerOffset.json", offsets, offsets_form()),
+            modes: file(&config, "messageRequestMode.json", modes, modes_form()),
+            schedule,
+            settings_version: Mutex::new(DataVersion {
+                timestamp: now_ms,
+                ..DataVersion::default()
+            }),
+            clients: Mutex::new(Clients::default()),
+            locks: Mutex::new(Locks::default()),
+            parked: ParkedPulls::new(parked_max),
+            stats: Stats::default(),
+            registrar: Registrar::new(),
+            tasks: Tasks::default(),
+            unique_ids: UniqIds::new(store_host.ip(), std::process::id(), seed),
+            store_host,
+            started_ms: now_ms,
+            memory_bytes: platform::memory_bytes().unwrap_or(u64::MAX),
+            options: Snapshot::new(options),
+            clock,
+            store,
+        })
+    }
+
+    /// Begins to register with the name servers; call it once the port is served.
+    pub(crate) fn announce(self: &Arc<Self>) {
+        self.tasks.spawn(registration::run(Arc::clone(self)));
+    }
+
+    /// Completes when a name server knows this broker.
+    pub(crate) async fn registered(&self) {
+        self.registrar.registered().await;
+    }
+
+    /// Takes leave of the name servers, stops the tasks, saves every table and closes the store.
+    pub(crate) async fn shutdown(self: &Arc<Self>) -> Result<(), BrokerError> {
+        registration::unregister(self).await;
+        self.tasks.stop();
+        let broker = Arc::clone(self);
+        let closed = tokio::task::spawn_blocking(move || {
+            broker.save_all();
+            broker.store.shutdown()
+        });
+        match closed.await {
+            Ok(closed) => Ok(closed?),
+            Err(error) => {
+                tracing::error!("closing the store failed: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn save_all(&self) {
+        self.topics.save();
+        self.groups.save();
+        self.offsets.save();
+        self.modes.save();
+        self.schedule.save();
+    }
+}
+
+fn topics_form() -> Form<Topics> {
+    Form {
+        changes: Topics::changes,
+        encode: |topics| fastjson::to_file(&topics.file()).unwrap_or_default(),
+    }
+}
+
+fn groups_form() -> Form<Groups> {
+    Form {
+        changes: Groups::changes,
+        encode: |groups| fastjson::to_file(&groups.file()).unwrap_or_default(),
+    }
+}
+
+fn modes_form() -> Form<Modes> {
+    Form {
+        changes: Modes::changes,
+        encode: |modes| fastjson::to_file(modes.file()).unwrap_or_default(),
+    }
+}
+
+fn offsets_form() -> Form<Offsets> {
+    Form {
+        changes: Offsets::changes,
+        encode: |offsets| fastjson::to_file(&offsets.file()).unwrap_or_default(),
+    }
+}
+
+/// Runs `save` on a thread that may block.
+async fn blocking(broker: &Arc<Broker>, save: fn(&Broker)) {
+    let broker = Arc::clone(broker);
+    if let Err(error) = tokio::task::spawn_blocking(move || save(&broker)).await {
+        tracing::error!("saving failed: {error}");
+    }
+}
+
+async fn save_offsets(broker: Arc<Broker>) {
+    loop {
+        let interval = broker.options.load().flush_consumer_offset_interval;
+        tokio::time::sleep(Duration::from_millis(interval.max(100))).await;
+        blocking(&broker, |broker| broker.offsets.save()).await;
+    }
+}
+
+async fn save_progress(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(DELAY_SAVE).await;
+        blocking(&broker, |broker| broker.schedule.save()).await;
+    }
+}
+
+/// Samples the counters and drops silent clients.
+async fn housekeeping(broker: Arc<Broker>) {
+    broker.sample_stats();
+    loop {
+        tokio::time::sleep(EXPIRY_SCAN).await;
+        broker.sample_stats();
+        broker.expire_clients();
+    }
+}
+
+impl Broker {
+    fn sample_stats(&self) {
+        let now_ms = self.clock.now_ms();
+        self.stats.sample(now_ms, now_ms / 86_400_000);
+    }
+
+    fn expire_clients(&self) {
+        let timeout = self.options.load().channel_expired_timeout;
+        let timeout_ms = i64::try_from(timeout).unwrap_or(i64::MAX);
+        let now_ms = self.clock.now_ms();
+        let (changed, dropped) = self.clients.lock().expire(now_ms, timeout_ms);
+        for channel in dropped {
+            tracing::info!(peer = %channel.peer(), "client sent no heartbeat, closing");
+            channel.close();
+        }
+        self.notify_changed(changed);
+    }
+}
+
+const _: () = assert!(stats::SAMPLE_INTERVAL_MS == 10_000 && EXPIRY_SCAN.as_secs() == 10);

@@ -1,0 +1,261 @@
+//! Telling the name servers about this broker: every 30 seconds, at once when a topic changes, and good-bye on stop.
+//!
+//! One task does it all, over one connection to each name server. [`Registrar::announce`] gives a ticket; the ticket is
+//! done when a round that began later has been answered by every name server that can be reached. What creates a topic
+//! waits for its ticket, so that a client which hears of success finds the route.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::Broker;
+use super::options::BrokerOptions;
+use crate::base::Watermark;
+use crate::protocol::body::lists::KVTable;
+use crate::protocol::body::register::RegisterBrokerBody;
+use crate::protocol::body::topic_config::DataVersion;
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::Command;
+use crate::protocol::fastjson;
+use crate::protocol::frame::Frame;
+use crate::protocol::header::namesrv::{
+    RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader,
+};
+use crate::remoting::{Channel, ConnLimits, Service, connect};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const UNREGISTER_LIMIT: Duration = Duration::from_secs(3);
+/// A name server that could not be told is tried again after this.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+
+/// The broker's side of a connection to a name server, which asks nothing of it.
+struct Silent;
+
+impl Service for Silent {
+    type Session = ();
+
+    fn open(&self, _channel: &Arc<Channel>) {}
+
+    fn frames(&self, _session: &mut (), _channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
+        frames.clear();
+    }
+
+    fn closed(&self, _session: (), _channel: &Arc<Channel>) {}
+}
+
+/// Orders rounds of registration and knows which are done.
+pub(crate) struct Registrar {
+    wanted: AtomicU64,
+    done: Watermark,
+    ring: Notify,
+    /// Rounds that reached at least one name server.
+    reached: Watermark,
+    channels: Mutex<HashMap<String, Arc<Channel>>>,
+}
+
+impl Registrar {
+    pub(crate) fn new() -> Self {
+        Self {
+            wanted: AtomicU64::new(0),
+            done: Watermark::new(0),
+            ring: Notify::new(),
+            reached: Watermark::new(0),
+            channels: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Asks for a round; returns its ticket.
+    pub(crate) fn announce(&self) -> u64 {
+        let ticket = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
+        self.ring.notify_one();
+        ticket
+    }
+
+    /// The ticket of the last round asked for.
+    pub(crate) fn latest(&self) -> u64 {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Completes when the ticket's round is over, whether or not every name server answered.
+    pub(crate) async fn done(&self, ticket: u64) {
+        self.done.reached(ticket).await;
+    }
+
+    /// Completes when a name server has taken a registration for the first time.
+    pub(crate) async fn registered(&self) {
+        self.reached.reached(1).await;
+    }
+
+    async fn channel(&self, address: &str) -> Result<Arc<Channel>, String> {
+        let known = self.channels.lock().get(address).cloned();
+        if let Some(known) = known.filter(|channel| !channel.is_closed()) {
+            return Ok(known);
+        }
+        let limits = ConnLimits::default();
+        let channel = connect(address, Arc::new(Silent), limits, CONNECT_LIMIT)
+            .await
+            .map_err(|error| error.to_string())?;
+        let made = Arc::clone(&channel);
+        if let Some(old) = self.channels.lock().insert(address.to_owned(), made) {
+            old.close();
+        }
+        Ok(channel)
+    }
+}
+
+/// Registers in rounds for as long as the broker runs.
+pub(crate) async fn run(broker: Arc<Broker>) {
+    let mut complained = false;
+    loop {
+        let ticket = broker.registrar.latest();
+        let options = broker.options.load();
+        let failures = round(&broker, &options).await;
+        broker.registrar.done.advance(ticket);
+        let period = Duration::from_millis(options.register_name_server_period);
+        let wait = if failures.is_empty() {
+            if complained {
+                tracing::info!("registered with all name servers again");
+            }
+            complained = false;
+            period
+        } else {
+            if !complained {
+                for failure in &failures {
+                    tracing::warn!("cannot register: {failure}");
+                }
+            }
+            complained = true;
+            RETRY_AFTER.min(period)
+        };
+        let _ = tokio::time::timeout(wait, broker.registrar.ring.notified()).await;
+    }
+}
+
+/// Registers with every name server at once; returns what went wrong.
+async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String> {
+    let body = match registration_body(broker, options) {
+        Ok(body) => bytes::Bytes::from(body),
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut calls = JoinSet::new();
+    for address in options.name_servers() {
+        calls.spawn(register(
+            Arc::clone(broker),
+            Arc::clone(options),
+            address.to_owned(),
+            body.clone(),
+        ));
+    }
+    let mut failures = Vec::new();
+    while let Some(joined) = calls.join_next().await {
+        match joined {
+            Ok(Ok(())) => broker.registrar.reached.advance(1),
+            Ok(Err(failure)) => failures.push(failure),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    failures
+}
+
+fn registration_body(
+    broker: &Broker,
+    options: &BrokerOptions,
+) -> Result<Vec<u8>, fastjson::BodyError> {
+    let mappings = DataVersion {
+        timestamp: broker.started_ms,
+        ..DataVersion::default()
+    };
+    let mut wrapper = broker.topics.with(|topics| topics.wrapper(mappings));
+    for topic in wrapper.topic_config_table.values_mut() {
+        // A broker that may not be written registers topics that may not be written.
+        topic.perm &= options.broker_permission | super::topics::PERM_INHERIT;
+    }
+    fastjson::to_wire(&RegisterBrokerBody {
+        filter_server_list: Vec::new(),
+        topic_config_serialize_wrapper: wrapper,
+    })
+}
+
+async fn register(
+    broker: Arc<Broker>,
+    options: Arc<BrokerOptions>,
+    address: String,
+    body: bytes::Bytes,
+) -> Result<(), String> {
+    let failed = |why: String| format!("{address}: {why}");
+    let channel = broker.registrar.channel(&address).await.map_err(failed)?;
+    let (own, ha) = (options.address(), options.ha_address());
+    let header = RegisterBrokerRequestHeader {
+        broker_name: &options.broker_name,
+        broker_addr: &own,
+        cluster_name: &options.broker_cluster_name,
+        ha_server_addr: &ha,
+        broker_id: options.broker_id,
+        enable_acting_master: Some(false),
+        compressed: false,
+        body_crc32: RegisterBrokerBody::crc(&body),
+        ..RegisterBrokerRequestHeader::default()
+    };
+    let request = Command::request(RequestCode::REGISTER_BROKER, &header).with_body(body);
+    let limit = Duration::from_millis(options.register_broker_timeout_mills);
+    let reply = channel
+        .call(request, limit)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if reply.code != ResponseCode::SUCCESS {
+        return Err(failed(format!("{} {}", reply.code, reply.remark())));
+    }
+    if let Ok(ordered) = fastjson::from_slice::<KVTable>(&reply.body) {
+        mark_ordered(&broker, &ordered);
+    }
+    Ok(())
+}
+
+/// The name server lists the ordered topics in its answer.
+fn mark_ordered(broker: &Broker, ordered: &KVTable) {
+    let unmarked = {
+        let topics = broker.topic_map.load();
+        let mut names = ordered.table.keys();
+        names.any(|name| topics.get(name.as_str()).is_some_and(|topic| !topic.order))
+    };
+    if unmarked {
+        let now_ms = broker.clock.now_ms();
+        let names = ordered.table.keys().map(String::as_str);
+        broker.change_topics(|topics| topics.mark_ordered(names, now_ms));
+    }
+}
+
+/// Takes leave of every name server and closes the connections.
+pub(crate) async fn unregister(broker: &Broker) {
+    let options = broker.options.load();
+    let own = options.address();
+    let header = UnRegisterBrokerRequestHeader {
+        broker_name: &options.broker_name,
+        broker_addr: &own,
+        cluster_name: &options.broker_cluster_name,
+        broker_id: options.broker_id,
+    };
+    let channels: Vec<_> = broker.registrar.channels.lock().drain().collect();
+    let mut calls = JoinSet::new();
+    for (address, channel) in channels {
+        if channel.is_closed() {
+            continue;
+        }
+        let call = channel.call(
+            Command::request(RequestCode::UNREGISTER_BROKER, &header),
+            UNREGISTER_LIMIT,
+        );
+        calls.spawn(async move {
+            if let Err(error) = call.await {
+                tracing::debug!("cannot unregister at {address}: {error}");
+            }
+            channel.close();
+        });
+    }
+    while calls.join_next().await.is_some() {}
+}

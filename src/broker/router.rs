@@ -1,0 +1,68 @@
+//! Which handler answers which request.
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::handlers::{
+    Answer, Refusal, Request, admin, assignment, client, lock, offset, pull, query, send, send_back,
+};
+use super::session::Session;
+use crate::protocol::codes::{RequestCode as Code, ResponseCode};
+
+/// Answers a request, or sees to it that it is answered later.
+pub(crate) fn route(
+    broker: &Arc<Broker>,
+    session: &mut Session,
+    request: &Request<'_, '_>,
+    vip: bool,
+) {
+    match request.head.request_code() {
+        Code::SEND_MESSAGE | Code::SEND_MESSAGE_V2 | Code::SEND_BATCH_MESSAGE => {
+            send::push(broker, session, request);
+        }
+        Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if !vip => {
+            pull::handle(broker, session, request);
+        }
+        Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
+            admin::topic::create(broker, request);
+        }
+        _ => {
+            let answer = answer(broker, request).unwrap_or_else(Into::into);
+            request.answer(answer);
+        }
+    }
+}
+
+/// The requests that are answered at once.
+fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+    match request.head.request_code() {
+        Code::CONSUMER_SEND_MSG_BACK => send_back::handle(broker, request),
+        Code::QUERY_CONSUMER_OFFSET => offset::query(broker, request),
+        Code::UPDATE_CONSUMER_OFFSET => offset::update(broker, request),
+        Code::SEARCH_OFFSET_BY_TIMESTAMP => offset::search(broker, request),
+        Code::GET_MAX_OFFSET => offset::max(broker, request),
+        Code::GET_MIN_OFFSET => offset::min(broker, request),
+        Code::GET_EARLIEST_MSG_STORETIME => offset::earliest_time(broker, request),
+        Code::QUERY_MESSAGE => query::by_key(broker, request),
+        Code::VIEW_MESSAGE_BY_ID => query::by_offset(broker, request),
+        Code::HEART_BEAT => client::heartbeat(broker, request),
+        Code::UNREGISTER_CLIENT => client::unregister(broker, request),
+        Code::GET_CONSUMER_LIST_BY_GROUP => client::list(broker, request),
+        Code::CHECK_CLIENT_CONFIG => client::check_config(request),
+        Code::LOCK_BATCH_MQ => lock::lock(broker, request),
+        Code::UNLOCK_BATCH_MQ => lock::unlock(broker, request),
+        Code::QUERY_ASSIGNMENT => assignment::query(),
+        Code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(broker, request),
+        Code::GET_ALL_MESSAGE_REQUEST_MODE => assignment::all_modes(broker),
+        Code::END_TRANSACTION => Err(Refusal::unsupported("transactions")),
+        _ => admin::answer(broker, request),
+    }
+}
+
+/// What a broker says that has no processor for a code.
+pub(crate) fn unknown(code: Code) -> Refusal {
+    Refusal::new(
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+        format!(" request type {} not supported", code.0),
+    )
+}
