@@ -6,11 +6,61 @@
 //!
 //! Lock order: `saving` before `table`. The guard of neither is handed out.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 
+use crate::protocol::fastjson;
 use crate::store::config_file;
+
+/// Why a file under `config/` cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigFileError {
+    /// Neither the file nor its `.bak` holds what it should.
+    #[error("{} and its .bak hold no valid content: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// Reads a file, or its `.bak` if the file is missing, empty or makes no sense. `None` if there is neither.
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ConfigFileError> {
+    let io_error = |source| ConfigFileError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let Some(bytes) = config_file::read(path).map_err(io_error)? else {
+        return Ok(None);
+    };
+    let reason = match fastjson::from_slice(&bytes) {
+        Ok(value) => return Ok(Some(value)),
+        Err(error) => error.to_string(),
+    };
+    let backup = config_file::read_backup(path).map_err(io_error)?;
+    match backup.map(|bytes| fastjson::from_slice(&bytes)) {
+        Some(Ok(value)) => {
+            tracing::warn!(path = %path.display(), "using the .bak, the file is bad: {reason}");
+            Ok(Some(value))
+        }
+        _ => Err(ConfigFileError::Content {
+            path: path.to_owned(),
+            reason,
+        }),
+    }
+}
 
 /// How a table becomes text, and how to tell whether it changed.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ use super::Broker;
 use super::clients::Clients;
 use super::groups::Groups;
 use super::handlers::pull::{self, ParkedPulls};
-use super::kept::{Form, Kept};
+use super::kept::{self, ConfigFileError, Form, Kept};
 use super::locks::Locks;
 use super::modes::Modes;
 use super::offsets::Offsets;
@@ -26,7 +26,6 @@ use super::topics::Topics;
 use crate::message::UniqIds;
 use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::fastjson;
-use crate::store::config_file::{self, ConfigFileError};
 use crate::store::{RecoveryReport, Store, StoreError};
 use crate::sys::{Clock, platform};
 
@@ -50,8 +49,7 @@ pub(crate) enum BrokerError {
 }
 
 fn load<T: DeserializeOwned + Default>(config: &Path, name: &str) -> Result<T, ConfigFileError> {
-    let loaded = config_file::read(&config.join(name), fastjson::from_slice::<T>)?;
-    Ok(loaded.unwrap_or_default())
+    Ok(kept::load(&config.join(name))?.unwrap_or_default())
 }
 
 fn file<T>(config: &Path, name: &str, table: T, form: Form<T>) -> Kept<T> {
@@ -99,7 +97,7 @@ impl Broker {
         let now_ms = clock.now_ms();
         let config: PathBuf = options.store.dir.join("config");
         let mut topics = Topics::with_system_topics(&options, now_ms);
-        if let Some(saved) = config_file::read(&config.join("topics.json"), fastjson::from_slice)? {
+        if let Some(saved) = kept::load(&config.join("topics.json"))? {
             topics.restore(saved);
         }
         if !options.auto_create_topic_enable {
@@ -107,7 +105,7 @@ impl Broker {
         }
         let mut groups = Groups::with_system_groups(now_ms);
         let group_file = config.join("subscriptionGroup.json");
-        if let Some(saved) = config_file::read(&group_file, fastjson::from_slice)? {
+        if let Some(saved) = kept::load(&group_file)? {
             groups.restore(saved);
         }
         let offsets = Offsets::restore(load(&config, "consumerOffset.json")?);

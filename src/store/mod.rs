@@ -16,7 +16,6 @@
 pub mod checkpoint;
 pub mod config_file;
 pub(crate) mod cut;
-pub(crate) mod config_file;
 pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod flush;
