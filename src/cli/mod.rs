@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::sys::Clock;
+use crate::node::Clock;
 use args::{Cli, Command, Global};
 use exit::CliError;
 use output::Output;

@@ -1,13 +1,380 @@
-//! `rmq serve`.
+//! `rmq serve`: the node.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
 
 use super::Context;
 use super::exit::{CliError, Exit};
+use super::output::Format;
+use crate::node::config::{ConfigError, Flags, Role, TopicSpec, load};
+use crate::node::{Node, NodeError, ReadyInfo, StopSignals};
 
-/// (not built yet)
+/// Run the node: name server and broker
+///
+/// Settings come from flags, then the environment (RMQ_LISTEN_PORT for listenPort), then the file given with
+/// --config, then Apache's defaults. Any setting of broker.conf can be given with --set.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// What this process is
+    #[arg(
+        long,
+        value_enum,
+        default_value = "all",
+        env = "RMQ_ROLE",
+        hide_env_values = true
+    )]
+    role: RoleArg,
+    /// Configuration file: Apache's broker.conf, or the same keys in YAML
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "RMQ_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// Where the data is kept [default: the platform's data directory]
+    #[arg(long, value_name = "DIR", env = "RMQ_DATA_DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// Keep the data in a temporary directory that disappears at the end
+    #[arg(
+        long,
+        conflicts_with = "data_dir",
+        env = "RMQ_EPHEMERAL",
+        hide_env_values = true
+    )]
+    ephemeral: bool,
+    /// Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]
+    #[arg(long, value_name = "ADDR", env = "RMQ_LISTEN", hide_env_values = true)]
+    listen: Option<String>,
+    /// Port of the name server, 0 for any free one [default: 9876]
+    #[arg(long, value_name = "PORT", env = "RMQ_PORT", hide_env_values = true)]
+    port: Option<u16>,
+    /// Port of the broker, 0 for any free one; the port two below is taken as well [default: 10911]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "RMQ_BROKER_PORT",
+        hide_env_values = true
+    )]
+    broker_port: Option<u16>,
+    /// Host that clients are told to connect to
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "RMQ_ADVERTISE",
+        hide_env_values = true
+    )]
+    advertise: Option<String>,
+    /// When an acknowledged message is on the disk: `interval` soon after, `always` before
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        default_missing_value = "always",
+        env = "RMQ_FSYNC",
+        hide_env_values = true
+    )]
+    fsync: Option<Fsync>,
+    /// Create these topics before the node is ready
+    #[arg(long = "topic", value_name = "NAME[:QUEUES]", value_delimiter = ',')]
+    topics: Vec<TopicSpec>,
+    /// Any setting of Apache's broker, as in broker.conf
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    settings: Vec<(String, String)>,
+    /// Write addresses and ports to this file once messages are accepted (JSON; removed at the end)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RMQ_READY_FILE",
+        hide_env_values = true
+    )]
+    ready_file: Option<PathBuf>,
+}
 
-/// Runs the command.
-pub(crate) fn run(_args: Args, _context: &Context) -> Result<Exit, CliError> {
-    Err(CliError::failed("this command is not built yet"))
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleArg {
+    /// Name server and broker
+    All,
+    /// Name server alone
+    Namesrv,
+    /// Broker alone
+    Broker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fsync {
+    /// Soon after the acknowledgement (`ASYNC_FLUSH`)
+    Interval,
+    /// Before the acknowledgement (`SYNC_FLUSH`)
+    Always,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(key, _)| !key.trim().is_empty())
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .ok_or_else(|| "write KEY=VALUE".to_owned())
+}
+
+/// Runs the node until it is asked to stop.
+pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    let begin_ms = context.clock.now_ms();
+    start_log(context);
+    let ready_file = args.ready_file.clone();
+    let loaded =
+        load(&flags(args, context), environment()).map_err(|error| config_error(&error))?;
+    for warning in &loaded.warnings {
+        context.output.warn(warning);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("rmq")
+        .build()?;
+    runtime.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        let node = tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(Exit::Ok),
+            node = Node::start_at(loaded.options, context.clock.clone()) => node.map_err(|error| node_error(&error))?,
+        };
+        let took_ms = context.clock.now_ms() - begin_ms;
+        if let Err(error) = announce(node.ready(), took_ms, ready_file.as_deref(), context) {
+            node.stop().await;
+            return Err(error);
+        }
+        let request = signals.next().await;
+        tracing::info!(?request, "stopping");
+        tokio::select! {
+            biased;
+            () = node.stop() => {}
+            _ = signals.next() => return Ok(Exit::Interrupted),
+        }
+        if let Some(path) = &ready_file {
+            // Somebody else may have taken it away.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(Exit::Ok)
+    })
+}
+
+fn flags(args: Args, context: &Context) -> Flags {
+    Flags {
+        role: match args.role {
+            RoleArg::All => Role::All,
+            RoleArg::Namesrv => Role::Namesrv,
+            RoleArg::Broker => Role::Broker,
+        },
+        config: args.config,
+        data_dir: args.data_dir,
+        ephemeral: args.ephemeral,
+        listen: args.listen,
+        port: args.port,
+        broker_port: args.broker_port,
+        advertise: args.advertise,
+        namesrv: context.global.namesrv.clone(),
+        fsync: args.fsync.map(|when| when == Fsync::Always),
+        topics: args.topics,
+        settings: args.settings,
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Logs go to stderr: warnings, more with -v, anything with `RUST_LOG`.
+fn start_log(context: &Context) {
+    let level = match context.global.verbose {
+        0 => "rmq=warn",
+        1 => "rmq=info",
+        2 => "rmq=debug",
+        _ => "rmq=trace",
+    };
+    let filter = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|directives| !directives.is_empty())
+        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .unwrap_or_else(|| EnvFilter::new(level));
+    let done = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(context.output.stderr_paint().is_on())
+        .try_init();
+    if let Err(error) = done {
+        context.output.warn(&format!("no log: {error}"));
+    }
+}
+
+/// Tells people (stderr), scripts (one JSON line on stdout, unless that is a terminal) and the ready file.
+fn announce(
+    ready: &ReadyInfo,
+    took_ms: i64,
+    ready_file: Option<&Path>,
+    context: &Context,
+) -> Result<(), CliError> {
+    screen(ready, took_ms, context);
+    let document = ready_document(ready, took_ms);
+    if let Some(path) = ready_file {
+        write_ready_file(path, &document).map_err(|error| {
+            CliError::failed(format!(
+                "cannot write the ready file {}: {error}",
+                path.display()
+            ))
+        })?;
+    }
+    let asked = matches!(context.output.format(), Some(Format::Json | Format::Jsonl));
+    if asked || !context.output.stdout_is_terminal() {
+        // Nobody has to read it: a node whose stdout is closed goes on.
+        let _ = context.output.raw(format!("{document}\n").as_bytes());
+    }
+    Ok(())
+}
+
+fn ready_document(ready: &ReadyInfo, took_ms: i64) -> Value {
+    let address =
+        |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
+    json!({
+        "event": "ready",
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "role": ready.role.as_str(),
+        "namesrv": address(ready.namesrv),
+        "namesrvPort": ready.namesrv.map(|address| address.port()),
+        "broker": address(ready.broker),
+        "brokerPort": ready.broker.map(|address| address.port()),
+        "vipPort": ready.broker_vip.map(|address| address.port()),
+        "advertised": ready.advertised,
+        "brokerName": ready.broker_name,
+        "dataDir": ready.data_dir,
+        "ephemeral": ready.ephemeral,
+        "readyMs": took_ms,
+    })
+}
+
+/// The file appears whole: whoever waits for it may read it at once.
+fn write_ready_file(path: &Path, document: &Value) -> std::io::Result<()> {
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    writeln!(file, "{document}")?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn screen(ready: &ReadyInfo, took_ms: i64, context: &Context) {
+    let output = &context.output;
+    let paint = output.stderr_paint();
+    let kind = match ready.role {
+        Role::All => "node",
+        Role::Namesrv => "name server",
+        Role::Broker => "broker",
+    };
+    let forget = if ready.ephemeral {
+        "gone at exit"
+    } else {
+        "forget at exit: --ephemeral"
+    };
+    output.note(&format!(
+        "{} {}  {kind}, data in {} {}",
+        paint.bold("rmq"),
+        env!("CARGO_PKG_VERSION"),
+        short_path(&ready.data_dir),
+        paint.dim(&format!("({forget})")),
+    ));
+    let line = |what: &str, address: &str, more: &str| {
+        let line = format!("  {what:<12} {address:<18} {}", paint.dim(more));
+        output.note(line.trim_end());
+    };
+    if let Some(address) = ready.namesrv {
+        let reach = format!("{}:{}", ReadyInfo::local_host(address), address.port());
+        line(
+            "name server",
+            &address.to_string(),
+            &format!("export NAMESRV_ADDR={reach}"),
+        );
+    }
+    if let Some(address) = ready.broker {
+        let advertised = format!(
+            "advertised as {}",
+            ready.advertised.as_deref().unwrap_or("nothing")
+        );
+        line("broker", &address.to_string(), &advertised);
+        if ready.role == Role::Broker {
+            let name_servers = if ready.name_servers.is_empty() {
+                "none: clients cannot find this broker (--namesrv HOST:PORT)".to_owned()
+            } else {
+                ready.name_servers.join(" ")
+            };
+            line("registers at", &name_servers, "");
+        }
+        let topics = ready
+            .topics
+            .iter()
+            .map(|(name, queues)| format!("{name} ({queues} queues)"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let unknown = if ready.creates_topics {
+            "unknown topics are created on first use"
+        } else {
+            "unknown topics are refused"
+        };
+        let separator = if topics.is_empty() { "" } else { "; " };
+        output.note(&format!("  {:<12} {topics}{separator}{unknown}", "topics"));
+    }
+    if ready.loopback_only() {
+        output
+            .note(&paint.dim("  this machine only; for others: --listen 0.0.0.0 --advertise HOST"));
+    }
+    output.note(&format!(
+        "{} in {took_ms} ms · ^C to stop",
+        paint.green("ready")
+    ));
+}
+
+/// `~/…` for paths in the home directory.
+fn short_path(path: &Path) -> String {
+    let home = std::env::home_dir().filter(|home| home.as_os_str().len() > 1);
+    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}
+
+fn config_error(error: &ConfigError) -> CliError {
+    match error {
+        ConfigError::Unreadable { source, .. } => match source.kind() {
+            std::io::ErrorKind::NotFound => CliError::not_found(error),
+            std::io::ErrorKind::PermissionDenied => CliError::new(Exit::NotPermitted, error),
+            _ => CliError::failed(error),
+        },
+        ConfigError::NoDataDir(_) => CliError::failed(error).hint("give one: --data-dir DIR"),
+        ConfigError::Syntax { .. } | ConfigError::Settings(_) => CliError::usage(error),
+    }
+}
+
+fn node_error(error: &NodeError) -> CliError {
+    let failed = CliError::failed(error);
+    match error {
+        NodeError::PortTaken { flag, .. } => failed.hint(format!(
+            "is another node running? Choose another port with {flag} N, or any free one with {flag} 0"
+        )),
+        NodeError::PortForbidden { flag, .. } => {
+            CliError::new(Exit::NotPermitted, error).hint(format!("ports below 1024 need rights; {flag} N"))
+        }
+        NodeError::DataDirTaken { .. } => failed.hint(
+            "stop the other process, or use another directory: --data-dir DIR or --ephemeral",
+        ),
+        NodeError::DataDirForbidden { .. } => CliError::new(Exit::NotPermitted, error)
+            .hint("use a directory you can write to: --data-dir DIR or --ephemeral"),
+        _ => failed,
+    }
 }

@@ -1,1 +1,271 @@
-//! (skeleton)
+//! Composition: configuration, ports, the roles, their start and their end.
+//!
+//! [`config::load`] makes [`NodeOptions`], [`Node::start`] makes a node of them. It returns when a message sent to the
+//! node would be accepted: the store is recovered, the ports take connections, and the broker is registered with the
+//! name server of the same process. Order of the start: ports, name server, store and broker, topics, registration. The
+//! end runs the other way, so that no client is sent to a broker that is gone.
+//!
+//! Absent on purpose: printing and exit codes, which belong to `cli`.
+
+pub mod config;
+mod ports;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::broker::{Broker, BrokerError};
+use crate::namesrv::NameServer;
+use crate::remoting::{self, ConnLimits, Server};
+use crate::store::StoreError;
+use ports::{Claim, broker_ports};
+
+pub(crate) use crate::sys::Clock;
+pub(crate) use crate::sys::signal::StopSignals;
+pub use config::{NodeOptions, Role, TopicSpec};
+
+/// How long connections may take to write out their last answers.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Somebody else listens there.
+    #[error("port {} is in use ({address})", address.port())]
+    PortTaken {
+        /// The address wanted.
+        address: SocketAddr,
+        /// The flag that would change it.
+        flag: &'static str,
+    },
+    /// The system does not let this user have the port.
+    #[error("not permitted to listen on {address}")]
+    PortForbidden {
+        /// The address wanted.
+        address: SocketAddr,
+        /// The flag that would change it.
+        flag: &'static str,
+    },
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address wanted.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has the data directory.
+    #[error("{0}")]
+    DataDirTaken(StoreError),
+    /// The data directory cannot be written.
+    #[error("{0}")]
+    DataDirForbidden(StoreError),
+    /// The broker cannot start for another reason.
+    #[error(transparent)]
+    Broker(BrokerError),
+}
+
+impl From<BrokerError> for NodeError {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Store(store @ StoreError::InUse { .. }) => Self::DataDirTaken(store),
+            BrokerError::Store(StoreError::Io {
+                action,
+                path,
+                source,
+            }) if matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+            {
+                Self::DataDirForbidden(StoreError::Io {
+                    action,
+                    path,
+                    source,
+                })
+            }
+            other => Self::Broker(other),
+        }
+    }
+}
+
+/// Where a node is reached and what it holds.
+#[derive(Clone, Debug)]
+pub struct ReadyInfo {
+    /// What it is.
+    pub role: Role,
+    /// Where the name server listens.
+    pub namesrv: Option<SocketAddr>,
+    /// Where the broker listens.
+    pub broker: Option<SocketAddr>,
+    /// Where it listens for requests that must not wait behind others.
+    pub broker_vip: Option<SocketAddr>,
+    /// The address clients are told to connect to.
+    pub advertised: Option<String>,
+    /// The broker's name.
+    pub broker_name: Option<String>,
+    /// The name servers the broker registers with.
+    pub name_servers: Vec<String>,
+    /// Topics created at the start, with their queues.
+    pub topics: Vec<(String, u32)>,
+    /// Whether sending to an unknown topic creates it.
+    pub creates_topics: bool,
+    /// Where the data is.
+    pub data_dir: PathBuf,
+    /// Whether the data disappears with the node.
+    pub ephemeral: bool,
+}
+
+impl ReadyInfo {
+    /// The host under which a process of this machine reaches a listening address.
+    pub fn local_host(address: SocketAddr) -> String {
+        match address.ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+            IpAddr::V4(ip) => ip.to_string(),
+        }
+    }
+
+    /// Whether only processes of this machine can connect.
+    pub fn loopback_only(&self) -> bool {
+        [self.namesrv, self.broker]
+            .into_iter()
+            .flatten()
+            .all(|address| address.ip().is_loopback())
+    }
+}
+
+/// A running node. Dropping it ends it like a crash; [`Node::stop`] ends it in order.
+#[derive(Debug)]
+pub struct Node {
+    ready: ReadyInfo,
+    namesrv: Option<Server>,
+    broker: Option<RunningBroker>,
+    ephemeral: Option<TempDir>,
+}
+
+#[derive(Debug)]
+struct RunningBroker {
+    broker: Arc<Broker>,
+    servers: Vec<Server>,
+}
+
+impl Node {
+    /// Starts everything and returns when messages are accepted. Needs a multi-threaded tokio runtime.
+    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        Self::start_at(options, Clock::System).await
+    }
+
+    /// [`Node::start`] with a clock of one's own.
+    pub(crate) async fn start_at(options: NodeOptions, clock: Clock) -> Result<Self, NodeError> {
+        let role = options.role;
+        let namesrv_claim = role
+            .has_name_server()
+            .then(|| Claim::new(options.listen, options.namesrv_port, "--port"))
+            .transpose()?;
+        let broker_claims = role
+            .has_broker()
+            .then(|| broker_ports(options.listen, options.broker.listen_port))
+            .transpose()?;
+        let mut ready = ReadyInfo {
+            role,
+            namesrv: None,
+            broker: None,
+            broker_vip: None,
+            advertised: None,
+            broker_name: None,
+            name_servers: Vec::new(),
+            topics: Vec::new(),
+            creates_topics: options.broker.auto_create_topic_enable,
+            data_dir: options.data_dir().to_owned(),
+            ephemeral: options.ephemeral.is_some(),
+        };
+
+        let mut namesrv = None;
+        if let Some(claim) = namesrv_claim {
+            let name_server = NameServer::start(options.namesrv, clock.clone());
+            let server = serve(claim, name_server)?;
+            ready.namesrv = Some(server.local_addr());
+            namesrv = Some(server);
+        }
+        let mut broker = None;
+        if let Some((main, vip)) = broker_claims {
+            let mut broker_options = options.broker;
+            broker_options.listen_port = main.address().port();
+            if let Some(own) = ready.namesrv {
+                let own = format!("{}:{}", ReadyInfo::local_host(own), own.port());
+                broker_options.namesrv_addr = match broker_options.namesrv_addr.as_str() {
+                    "" => own,
+                    others => format!("{own};{others}"),
+                };
+            }
+            ready.advertised = Some(broker_options.address());
+            ready.broker_name = Some(broker_options.broker_name.clone());
+            ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
+            ready.broker = Some(main.address());
+            ready.broker_vip = vip.as_ref().map(Claim::address);
+            broker = Some(RunningBroker::start(broker_options, clock, main, vip).await?);
+        }
+        Ok(Self {
+            ready,
+            namesrv,
+            broker,
+            ephemeral: options.ephemeral,
+        })
+    }
+
+    /// Where the node is reached.
+    pub fn ready(&self) -> &ReadyInfo {
+        &self.ready
+    }
+
+    /// Stops in order: the broker takes leave of its name servers, answers what waits and closes its store; then the
+    /// name server goes.
+    pub async fn stop(self) {
+        if let Some(running) = self.broker {
+            for server in &running.servers {
+                server.shutdown(GRACE).await;
+            }
+            running.broker.shutdown().await;
+        }
+        if let Some(server) = self.namesrv {
+            server.shutdown(GRACE).await;
+        }
+        if let Some(dir) = self.ephemeral
+            && let Err(error) = dir.close()
+        {
+            tracing::warn!(%error, "the temporary data directory could not be removed");
+        }
+    }
+}
+
+impl RunningBroker {
+    async fn start(
+        options: crate::broker::BrokerOptions,
+        clock: Clock,
+        main: Claim,
+        vip: Option<Claim>,
+    ) -> Result<Self, NodeError> {
+        // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
+        let opened = tokio::task::spawn_blocking(move || Broker::start(options, clock)).await;
+        let broker = match opened {
+            Ok(broker) => broker?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let mut servers = vec![serve(main, Arc::clone(&broker))?];
+        if let Some(vip) = vip {
+            servers.push(serve(vip, Arc::clone(&broker))?);
+        }
+        Ok(Self { broker, servers })
+    }
+}
+
+fn serve<S: remoting::Service>(claim: Claim, service: Arc<S>) -> Result<Server, NodeError> {
+    let address = claim.address();
+    remoting::serve(claim.listen()?, service, ConnLimits::default())
+        .map_err(|source| NodeError::Listen { address, source })
+}

@@ -1,9 +1,10 @@
-//! The only door to the operating system: clock, platform calls, worker threads.
+//! The only door to the operating system: clock, platform calls, signals, worker threads.
 //!
 //! Everything above reaches time, files and threads through here, so that it can be driven by hand in tests.
 
 pub(crate) mod clock;
 pub(crate) mod platform;
+pub(crate) mod signal;
 pub(crate) mod worker;
 
 pub(crate) use clock::Clock;

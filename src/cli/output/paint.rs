@@ -31,6 +31,11 @@ impl Paint {
         }
     }
 
+    /// Whether colours are put.
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     /// Bold.
     pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)

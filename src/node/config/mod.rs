@@ -1,0 +1,222 @@
+//! From flags, environment and file to the options of a node.
+//!
+//! A setting has Apache's name everywhere: `listenPort` in a file, `RMQ_LISTEN_PORT` in the environment,
+//! `--set listenPort=…` on the command line. The first of flag, environment and file that has it wins. A value that
+//! cannot be used is an error naming its place; a name nobody knows is a warning.
+//!
+//! Absent on purpose: defaults. They live with the options of the broker, the store and the name server.
+
+mod apache_keys;
+mod layers;
+mod properties;
+mod resolve;
+mod yaml;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use layers::Layers;
+
+pub use resolve::{NodeOptions, TopicSpec};
+
+/// The roles one process can play.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Name server and broker.
+    #[default]
+    All,
+    /// Only the name server.
+    Namesrv,
+    /// Only the broker.
+    Broker,
+}
+
+impl Role {
+    /// Whether this node has a name server.
+    pub fn has_name_server(self) -> bool {
+        self != Self::Broker
+    }
+
+    /// Whether this node has a broker.
+    pub fn has_broker(self) -> bool {
+        self != Self::Namesrv
+    }
+
+    /// As the command line spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Namesrv => "namesrv",
+            Self::Broker => "broker",
+        }
+    }
+}
+
+/// What the command line says. `None` and empty mean "not said".
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--role`.
+    pub role: Role,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--ephemeral`.
+    pub ephemeral: bool,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--port`: the name server's.
+    pub port: Option<u16>,
+    /// `--broker-port`.
+    pub broker_port: Option<u16>,
+    /// `--advertise`.
+    pub advertise: Option<String>,
+    /// `--namesrv`: name servers to register with.
+    pub namesrv: Option<String>,
+    /// `--fsync`: whether an acknowledgement waits for the disk.
+    pub fsync: Option<bool>,
+    /// `--topic`.
+    pub topics: Vec<TopicSpec>,
+    /// `--set`: any of Apache's settings.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Options together with what should be said about the settings they came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The options.
+    pub options: NodeOptions,
+    /// One line each.
+    pub warnings: Vec<String>,
+}
+
+/// Where a setting was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of the configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {key}: {message}")]
+pub struct BadSetting {
+    /// Where it stands.
+    pub origin: Origin,
+    /// Its name.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is neither properties nor YAML.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// Values that cannot be used, in the order of their places.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n     "))]
+    Settings(Vec<BadSetting>),
+    /// There is no place for the data.
+    #[error("no data directory: {0}")]
+    NoDataDir(String),
+}
+
+/// One setting as a file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    key: String,
+    value: String,
+    line: usize,
+}
+
+/// What is wrong with a file as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SyntaxError {
+    line: usize,
+    message: String,
+}
+
+/// Puts flags, environment (name and value pairs) and the file together.
+pub fn load(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let mut layers = Layers::default();
+    if let Some(path) = &flags.config {
+        layers.add_file(path, read_file(path)?);
+    }
+    layers.add_environment(environment);
+    layers.add_flags(flags);
+    resolve::resolve(flags, layers)
+}
+
+fn read_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let entries = if is_yaml(path, &bytes) {
+        yaml::parse(&bytes)
+    } else {
+        properties::parse(&bytes)
+    };
+    entries.map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: error.line,
+        message: error.message,
+    })
+}
+
+/// The extension decides; without a telling one, a first line `---` or `%YAML` does. `key: value` alone says
+/// nothing, because it is good properties syntax too.
+fn is_yaml(path: &Path, bytes: &[u8]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("yaml" | "yml") => true,
+        Some("properties") => false,
+        _ => bytes
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .find(|line| !line.is_empty() && !line.starts_with(b"#"))
+            .is_some_and(|line| line.starts_with(b"---") || line.starts_with(b"%YAML")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
