@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
 use crate::namesrv::NameServer;
 use crate::remoting::{self, ConnLimits, Server};
-use crate::store::StoreError;
+use crate::store::{RecoveryReport, StoreError};
 use ports::{Claim, broker_ports};
 
 pub(crate) use crate::sys::Clock;
@@ -30,6 +30,8 @@ pub use config::{NodeOptions, Role, TopicSpec};
 
 /// How long connections may take to write out their last answers.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long the start waits for a name server. A broker works without one, so it does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +66,9 @@ pub enum NodeError {
     /// The data directory cannot be written.
     #[error("{0}")]
     DataDirForbidden(StoreError),
-    /// The broker cannot start for another reason.
-    #[error(transparent)]
-    Broker(BrokerError),
+    /// A role cannot start for another reason.
+    #[error("{0}")]
+    Role(String),
 }
 
 impl From<BrokerError> for NodeError {
@@ -88,7 +90,7 @@ impl From<BrokerError> for NodeError {
                     source,
                 })
             }
-            other => Self::Broker(other),
+            other => Self::Role(other.to_string()),
         }
     }
 }
@@ -187,7 +189,8 @@ impl Node {
 
         let mut namesrv = None;
         if let Some(claim) = namesrv_claim {
-            let name_server = NameServer::start(options.namesrv, clock.clone());
+            let name_server = NameServer::start(options.namesrv, clock.clone())
+                .map_err(|error| NodeError::Role(error.to_string()))?;
             let server = serve(claim, name_server)?;
             ready.namesrv = Some(server.local_addr());
             namesrv = Some(server);
@@ -208,7 +211,9 @@ impl Node {
             ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
             ready.broker = Some(main.address());
             ready.broker_vip = vip.as_ref().map(Claim::address);
-            broker = Some(RunningBroker::start(broker_options, clock, main, vip).await?);
+            let running = RunningBroker::start(broker_options, clock, main, vip).await?;
+            running.announce(&options.topics, &mut ready).await;
+            broker = Some(running);
         }
         Ok(Self {
             ready,
@@ -230,7 +235,9 @@ impl Node {
             for server in &running.servers {
                 server.shutdown(GRACE).await;
             }
-            running.broker.shutdown().await;
+            if let Err(error) = running.broker.shutdown().await {
+                tracing::error!(%error, "the store was not closed in order");
+            }
         }
         if let Some(server) = self.namesrv {
             server.shutdown(GRACE).await;
@@ -245,22 +252,52 @@ impl Node {
 
 impl RunningBroker {
     async fn start(
-        options: crate::broker::BrokerOptions,
+        options: BrokerOptions,
         clock: Clock,
         main: Claim,
         vip: Option<Claim>,
     ) -> Result<Self, NodeError> {
         // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
         let opened = tokio::task::spawn_blocking(move || Broker::start(options, clock)).await;
-        let broker = match opened {
-            Ok(broker) => broker?,
+        let (broker, report) = match opened {
+            Ok(started) => started?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        let mut servers = vec![serve(main, Arc::clone(&broker))?];
+        tell_recovery(&report);
+        let mut servers = vec![serve(main, Port::main(Arc::clone(&broker)))?];
         if let Some(vip) = vip {
-            servers.push(serve(vip, Arc::clone(&broker))?);
+            servers.push(serve(vip, Port::vip(Arc::clone(&broker)))?);
         }
         Ok(Self { broker, servers })
+    }
+
+    /// Creates the topics asked for and registers with the name servers.
+    async fn announce(&self, topics: &[TopicSpec], ready: &mut ReadyInfo) {
+        for spec in topics {
+            let queues = self.broker.create_topic(&spec.name, spec.queues);
+            ready.topics.push((spec.name.to_string(), queues));
+        }
+        if ready.name_servers.is_empty() {
+            return;
+        }
+        self.broker.announce();
+        let registered = tokio::time::timeout(PATIENCE, self.broker.registered()).await;
+        if registered.is_err() {
+            tracing::warn!(
+                name_servers = ready.name_servers.join(";"),
+                "no name server has answered so far; clients cannot find this broker until one does"
+            );
+        }
+    }
+}
+
+fn tell_recovery(report: &RecoveryReport) {
+    tracing::info!(?report, "store opened");
+    for (position, length) in &report.damaged {
+        tracing::warn!(position, length, "damaged bytes in the commit log; the records behind them are kept");
+    }
+    if let Some((position, length)) = report.cut {
+        tracing::warn!(position, length, "an unfinished record was cut off the end of the commit log");
     }
 }
 

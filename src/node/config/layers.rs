@@ -27,6 +27,18 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    /// Apache's own variable. There it is the default of `namesrvAddr`, so everything else wins over it.
+    pub(super) fn add_java_environment(&mut self, environment: &[(String, String)]) {
+        const NAME: &str = "NAMESRV_ADDR";
+        let found = environment
+            .iter()
+            .find(|(name, value)| name == NAME && !value.is_empty());
+        if let Some((_, value)) = found {
+            let origin = Origin::Environment(NAME.to_owned());
+            self.put("namesrvAddr", value.clone(), origin);
+        }
+    }
+
     pub(super) fn add_file(&mut self, path: &Path, entries: Vec<Entry>) {
         for Entry { key, value, line } in entries {
             let origin = Origin::File {
@@ -34,7 +46,9 @@ impl Layers {
                 line,
             };
             let before = self.settings.get(current_name(&key));
-            if let Some(before) = before {
+            if let Some(before) = before
+                && matches!(before.origin, Origin::File { .. })
+            {
                 self.warnings.push(format!(
                     "{origin}: {key} stands already at {}; the last one counts",
                     before.origin

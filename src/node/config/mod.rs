@@ -177,7 +177,11 @@ pub fn load(
     flags: &Flags,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
+    let environment: Vec<_> = environment.into_iter().collect();
     let mut layers = Layers::default();
+    if flags.role == Role::Broker {
+        layers.add_java_environment(&environment);
+    }
     if let Some(path) = &flags.config {
         layers.add_file(path, read_file(path)?);
     }

@@ -12,9 +12,9 @@ use super::layers::{Given, Layers};
 use super::{BadSetting, ConfigError, Flags, Loaded, Origin, Role};
 use crate::base::TopicName;
 use crate::base::units::parse_bytes;
-use crate::broker::options::{BrokerOptions, OptionError};
+use crate::broker::{BrokerOptions, OptionError};
 use crate::namesrv::NamesrvOptions;
-use crate::store::options::StoreOptions;
+use crate::store::StoreOptions;
 
 const NAME_SERVER_PORT: u16 = 9876;
 /// Java's sizes are 32-bit integers, and a file must hold at least one small record and the filler behind it.

@@ -36,7 +36,7 @@ fn a_broker_file_starts_both_roles() {
     assert_eq!(options.listen.to_string(), "127.0.0.1");
     assert!(matches!(
         options.broker.store.flush,
-        crate::store::options::FlushMode::Sync { .. }
+        crate::store::FlushMode::Sync { .. }
     ));
 }
 
@@ -85,6 +85,19 @@ fn flags_win_over_environment_over_file() {
     flags.settings = vec![("brokerName".to_owned(), "flag".to_owned())];
     flags.broker_port = Some(3000);
     assert_eq!(port(&flags, environment("2000")), (3000, "flag".to_owned()));
+}
+
+#[test]
+fn javas_variable_is_the_brokers_default() {
+    let environment = || [("NAMESRV_ADDR".to_owned(), "a:9876;b:9876".to_owned())];
+    let options = load(&flags(Role::Broker), environment()).unwrap().options;
+    assert_eq!(options.broker.namesrv_addr, "a:9876;b:9876");
+    let options = load(&flags(Role::All), environment()).unwrap().options;
+    assert_eq!(options.broker.namesrv_addr, "");
+    let mut given = flags(Role::Broker);
+    given.namesrv = Some("c:1".to_owned());
+    let options = load(&given, environment()).unwrap().options;
+    assert_eq!(options.broker.namesrv_addr, "c:1");
 }
 
 #[test]
