@@ -22,7 +22,8 @@ use super::schedule::{self, Schedule};
 use super::snapshot::Snapshot;
 use super::stats::{self, Stats};
 use super::tasks::Tasks;
-use super::topics::Topics;
+use super::topics::{PERM_READ, PERM_WRITE, Topics};
+use crate::base::TopicName;
 use crate::message::UniqIds;
 use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::fastjson;
@@ -143,6 +144,18 @@ impl Broker {
             options: Snapshot::new(options),
             clock,
             store,
+        })
+    }
+
+    /// Makes a topic that can be read and written, unless it is there; says how many queues it has. Without a number it
+    /// gets as many as a topic made by a first send.
+    pub(crate) fn create_topic(&self, name: &TopicName, queues: Option<u32>) -> u32 {
+        let default = self.options.load().default_topic_queue_nums;
+        let queues = queues.map_or(default, |queues| i32::try_from(queues).unwrap_or(default));
+        self.ensure_topic(name, queues, PERM_READ | PERM_WRITE, false, 0);
+        let made = self.topic(name.as_str());
+        made.map_or(0, |topic| {
+            u32::try_from(topic.write_queue_nums).unwrap_or(0)
         })
     }
 

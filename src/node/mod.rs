@@ -10,6 +10,7 @@
 pub mod config;
 mod ports;
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -150,10 +151,17 @@ pub struct Node {
     ephemeral: Option<TempDir>,
 }
 
-#[derive(Debug)]
 struct RunningBroker {
     broker: Arc<Broker>,
     servers: Vec<Server>,
+}
+
+impl fmt::Debug for RunningBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningBroker")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Node {
@@ -294,10 +302,18 @@ impl RunningBroker {
 fn tell_recovery(report: &RecoveryReport) {
     tracing::info!(?report, "store opened");
     for (position, length) in &report.damaged {
-        tracing::warn!(position, length, "damaged bytes in the commit log; the records behind them are kept");
+        tracing::warn!(
+            position,
+            length,
+            "damaged bytes in the commit log; the records behind them are kept"
+        );
     }
     if let Some((position, length)) = report.cut {
-        tracing::warn!(position, length, "an unfinished record was cut off the end of the commit log");
+        tracing::warn!(
+            position,
+            length,
+            "an unfinished record was cut off the end of the commit log"
+        );
     }
 }
 

@@ -20,7 +20,11 @@ fn refused(name: &str, text: impl AsRef<[u8]>, more: &[&str]) -> Output {
 
 #[test]
 fn a_bad_value_names_file_line_and_key() {
-    let output = refused("broker.conf", "# mine\nbrokerName=a\nlistenPort=many\n", &[]);
+    let output = refused(
+        "broker.conf",
+        "# mine\nbrokerName=a\nlistenPort=many\n",
+        &[],
+    );
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),
@@ -47,7 +51,11 @@ fn all_bad_values_are_told_at_once() {
 fn a_broken_file_names_the_line() {
     let output = refused("rmq.yaml", "brokerName: a\nlistenPort: [1\n", &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).starts_with("rmq: rmq.yaml:"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).starts_with("rmq: rmq.yaml:"),
+        "{}",
+        stderr(&output)
+    );
     let output = refused("broker.conf", "brokerName=\\u00zz\n", &[]);
     assert_eq!(
         stderr(&output),

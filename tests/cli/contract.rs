@@ -20,8 +20,19 @@ fn help_is_data() {
     assert_eq!(stderr(&output), "");
     let help = stdout(&output);
     for expected in [
-        "serve", "send", "consume", "inspect", "completion", "man", "--output", "--color",
-        "--namesrv", "--utc", "--no-progress", "Exit codes:", "130  interrupted",
+        "serve",
+        "send",
+        "consume",
+        "inspect",
+        "completion",
+        "man",
+        "--output",
+        "--color",
+        "--namesrv",
+        "--utc",
+        "--no-progress",
+        "Exit codes:",
+        "130  interrupted",
     ] {
         assert!(help.contains(expected), "no {expected} in\n{help}");
     }
@@ -31,7 +42,10 @@ fn help_is_data() {
 #[test]
 fn version() {
     let output = run(["--version"]);
-    assert_eq!(stdout(&output), format!("rmq {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        stdout(&output),
+        format!("rmq {}\n", env!("CARGO_PKG_VERSION"))
+    );
     assert_eq!(output.status.code(), Some(0));
 }
 

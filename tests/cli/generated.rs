@@ -32,7 +32,10 @@ fn completions_and_man_pages_are_in_step() {
         .filter(|(name, text)| kept.get(*name) != Some(text))
         .map(|(name, _)| name)
         .collect();
-    assert!(stale.is_empty(), "{stale:?} are stale: run `cargo generate`");
+    assert!(
+        stale.is_empty(),
+        "{stale:?} are stale: run `cargo generate`"
+    );
 }
 
 #[test]
@@ -42,5 +45,8 @@ fn every_shell_and_every_command_has_its_file() {
         assert!(script.contains("inspect"), "{shell}");
     }
     let page = stdout(&run(["man", "inspect", "commitlog"]));
-    assert!(page.starts_with(".ie") || page.contains(".TH rmq-inspect-commitlog"), "{page}");
+    assert!(
+        page.starts_with(".ie") || page.contains(".TH rmq-inspect-commitlog"),
+        "{page}"
+    );
 }

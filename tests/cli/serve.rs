@@ -30,7 +30,12 @@ impl Node {
             .unwrap();
         let Ok(ready) = serde_json::from_str(&line) else {
             let mut said = String::new();
-            child.stderr.as_mut().unwrap().read_to_string(&mut said).unwrap();
+            child
+                .stderr
+                .as_mut()
+                .unwrap()
+                .read_to_string(&mut said)
+                .unwrap();
             panic!("no ready line but {line:?}; stderr: {said}");
         };
         Self { child, ready }
@@ -52,7 +57,12 @@ impl Node {
     /// Waits for the end; what it said on stderr comes along.
     fn wait(mut self) -> (ExitStatus, String) {
         let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         (self.child.wait().unwrap(), said)
     }
 }
@@ -96,8 +106,11 @@ fn sigterm_and_ctrl_c_are_its_normal_end() {
         assert!(said.contains("export NAMESRV_ADDR=127.0.0.1:"), "{said}");
         assert!(said.contains("ready in "), "{said}");
         assert!(!ready_file.exists());
-        assert!(dir.path().join("data/checkpoint").exists());
-        assert!(!dir.path().join("data/abort").exists(), "a stop in order leaves no abort file");
+        assert!(dir.path().join("data/config/topics.json").exists());
+        assert!(
+            !dir.path().join("data/abort").exists(),
+            "a stop in order leaves no abort file"
+        );
     }
 }
 
@@ -125,7 +138,10 @@ fn a_taken_port_is_named_with_what_to_do() {
         let output = rmq(["serve", "--ephemeral"]).args(flags).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let text = stderr(&output);
-        assert!(text.contains(&format!("rmq: port {port} is in use")), "{text}");
+        assert!(
+            text.contains(&format!("rmq: port {port} is in use")),
+            "{text}"
+        );
         assert!(text.contains(&format!("{flag} N")), "{text}");
         assert_eq!(stdout(&output), "");
     }
@@ -137,7 +153,11 @@ fn a_directory_belongs_to_one_node() {
     let data = dir.path().join("data");
     let mut first = free_ports(&[]);
     let _first = Node::start(first.arg("--data-dir").arg(&data));
-    let output = free_ports(&[]).arg("--data-dir").arg(&data).output().unwrap();
+    let output = free_ports(&[])
+        .arg("--data-dir")
+        .arg(&data)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
     assert!(text.contains(&data.display().to_string()), "{text}");
@@ -149,7 +169,11 @@ fn a_directory_belongs_to_one_node() {
 fn unknown_keys_are_warnings() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("broker.conf");
-    fs::write(&config, "brokerNmae=a\nsendMessageThreadPoolNums=4\nbrokerName=b\n").unwrap();
+    fs::write(
+        &config,
+        "brokerNmae=a\nsendMessageThreadPoolNums=4\nbrokerName=b\n",
+    )
+    .unwrap();
     let mut command = free_ports(&["--ephemeral"]);
     let mut node = Node::start(command.arg("--config").arg(&config));
     assert_eq!(node.ready["brokerName"], "b");
@@ -157,17 +181,32 @@ fn unknown_keys_are_warnings() {
     let (_, said) = node.wait();
     assert_eq!(said.matches("unknown key brokerNmae").count(), 1, "{said}");
     assert!(said.contains("broker.conf:1: "), "{said}");
-    assert!(said.contains("without effect here so far: sendMessageThreadPoolNums"), "{said}");
+    assert!(
+        said.contains("without effect here so far: sendMessageThreadPoolNums"),
+        "{said}"
+    );
 }
 
 #[test]
 fn roles_run_apart() {
     let namesrv = Node::start(&mut rmq([
-        "serve", "--role", "namesrv", "--ephemeral", "--port", "0",
+        "serve",
+        "--role",
+        "namesrv",
+        "--ephemeral",
+        "--port",
+        "0",
     ]));
     assert_eq!(namesrv.ready["broker"], Value::Null);
     let at = namesrv.address("namesrv");
-    let mut command = rmq(["serve", "--role", "broker", "--ephemeral", "--broker-port", "0"]);
+    let mut command = rmq([
+        "serve",
+        "--role",
+        "broker",
+        "--ephemeral",
+        "--broker-port",
+        "0",
+    ]);
     let broker = Node::start(command.args(["--namesrv", &at]));
     assert_eq!(broker.ready["namesrv"], Value::Null);
     TcpStream::connect(broker.address("broker")).unwrap();

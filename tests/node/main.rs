@@ -55,7 +55,11 @@ async fn a_directory_has_one_owner_and_outlives_it() {
         ..given
     };
     let node = start(&again).await.unwrap();
-    assert_eq!(node.ready().topics, [("orders".to_owned(), 3)], "the topic was kept");
+    assert_eq!(
+        node.ready().topics,
+        [("orders".to_owned(), 3)],
+        "the topic was kept"
+    );
     node.stop().await;
 }
 
@@ -70,7 +74,10 @@ async fn a_taken_port_is_told_before_anything_is_written() {
         ..flags(Role::All)
     };
     let error = start(&given).await.unwrap_err();
-    assert!(matches!(error, NodeError::PortTaken { flag: "--port", .. }), "{error}");
+    assert!(
+        matches!(error, NodeError::PortTaken { flag: "--port", .. }),
+        "{error}"
+    );
     assert!(!dir.path().join("data").exists());
     namesrv.stop().await;
 }
