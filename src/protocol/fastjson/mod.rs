@@ -33,7 +33,11 @@ pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, BodyError> {
     // Most bodies are strict, and the strict reader needs no copy.
     match serde_json::from_slice(text) {
         Ok(value) => Ok(value),
-        Err(_) => Ok(serde_json::from_slice(&to_strict(text)?)?),
+        // Java replaces what is not UTF-8; so do we, where the strict reader gave up.
+        Err(_) => {
+            let strict = to_strict(text)?;
+            Ok(serde_json::from_str(&String::from_utf8_lossy(&strict))?)
+        }
     }
 }
 
