@@ -1,6 +1,8 @@
 //! The whole store, opened, filled, stopped or crashed, and opened again.
 
+mod crash;
 mod golden;
+mod limits;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,0 +1,326 @@
+//! Full disks, old files, many writers, and the corners of reading.
+
+use std::process::Command;
+
+use super::*;
+use crate::base::LogOffset;
+
+/// A file system of its own with little room; `None` where this process may not mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(bytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).output();
+    }
+}
+
+fn try_send(store: &Store, body: &str) -> Result<Appended, AppendError> {
+    let queue = store.queue(&TopicName::stored("T"), QueueId::new(0));
+    let mut group = store.append_group();
+    group
+        .push(&draft("T", 0, body.as_bytes(), b""), &queue)
+        .unwrap();
+    store.append(&mut group)?;
+    Ok(group.appended(0).unwrap())
+}
+
+#[test]
+fn a_full_disk_refuses_and_recovers_by_itself() {
+    let Some(disk) = SmallDisk::mount(256 * 1024) else {
+        return;
+    };
+    let dir = disk.0.path();
+    let ballast = dir.join("ballast");
+    let (store, _) = open(dir);
+    std::fs::write(&ballast, vec![1; 120 * 1024]).unwrap();
+    let mut sent = Vec::new();
+    let refused = loop {
+        let body = format!("{}-{}", sent.len(), "x".repeat(700));
+        match try_send(&store, &body) {
+            Ok(_) => sent.push(body),
+            Err(error) => break error,
+        }
+        assert!(sent.len() < 1000);
+    };
+    assert!(
+        matches!(refused, AppendError::Refused(WriteRefusal::DiskFull(_))),
+        "{refused}"
+    );
+    assert!(try_send(&store, &"x".repeat(3000)).is_err());
+    assert_eq!(bodies(&store, "T", 0), sent);
+    std::fs::remove_file(&ballast).unwrap();
+    for _ in 0..20 {
+        let body = format!("{}-{}", sent.len(), "y".repeat(700));
+        try_send(&store, &body).unwrap();
+        sent.push(body);
+    }
+    assert_eq!(bodies(&store, "T", 0), sent);
+    crash(store);
+    let (store, report) = open(dir);
+    assert_eq!((report.damaged.len(), report.cut), (0, None));
+    assert_eq!(bodies(&store, "T", 0), sent);
+    store.shutdown().unwrap();
+}
+
+#[test]
+fn old_files_go_and_readers_keep_their_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(
+        StoreOptions {
+            file_reserved_hours: 0,
+            delete_when: (0..24).map(|hour| format!("{hour};")).collect(),
+            ..options(dir.path())
+        },
+        Clock::System,
+    )
+    .unwrap();
+    for body in numbered(300) {
+        send(&store, "T", 0, &body);
+    }
+    store.shared.checkpoint().unwrap();
+    let first = store.record_at(LogOffset::ZERO).unwrap();
+    let copy = first.as_ref().to_vec();
+    store.shared.retain();
+    let queue = store.find_queue("T", QueueId::new(0)).unwrap();
+    let min = queue.min_offset().get();
+    assert!(min > 0 && min < 300, "{min}");
+    assert_eq!(first.as_ref(), copy);
+    assert!(store.record_at(LogOffset::ZERO).is_none());
+    assert_eq!(bodies(&store, "T", 0), numbered(300)[min as usize..]);
+    let limits = ReadLimits {
+        messages: 1,
+        bytes: 1,
+    };
+    let found = store.get(&queue, QueueOffset::ZERO, limits, |_| true);
+    assert_eq!(
+        (found.status, found.next.get()),
+        (GetStatus::OffsetTooSmall, min)
+    );
+    crash(store);
+    // What is below the min offset stays forgotten.
+    let (store, _) = open(dir.path());
+    let queue = store.find_queue("T", QueueId::new(0)).unwrap();
+    assert_eq!(
+        (queue.min_offset().get(), queue.max_offset().get()),
+        (min, 300)
+    );
+    store.shutdown().unwrap();
+}
+
+#[test]
+fn every_way_a_read_can_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let queue = store.queue(&TopicName::stored("T"), QueueId::new(0));
+    let get = |at: u64, messages: usize, bytes: usize, wanted: fn(i64) -> bool| {
+        let limits = ReadLimits { messages, bytes };
+        let found = store.get(&queue, QueueOffset::new(at), limits, wanted);
+        (found.status, found.next.get(), found.count)
+    };
+    assert_eq!(get(3, 9, 9, |_| true), (GetStatus::NoMessageInQueue, 0, 0));
+    for body in ["a0", "b1", "a2", "b3"] {
+        send(&store, "T", 0, body);
+    }
+    let big = 1 << 20;
+    assert_eq!(get(0, 9, big, |_| true), (GetStatus::Found, 4, 4));
+    assert_eq!(get(0, 9, 1, |_| true), (GetStatus::Found, 1, 1));
+    assert_eq!(get(1, 2, big, |_| true), (GetStatus::Found, 3, 2));
+    assert_eq!(
+        get(0, 9, big, |tags| tags == i64::from(b'b')),
+        (GetStatus::Found, 4, 2)
+    );
+    assert_eq!(
+        get(0, 9, big, |_| false),
+        (GetStatus::NoMatchedMessage, 4, 0)
+    );
+    assert_eq!(
+        get(4, 9, big, |_| true),
+        (GetStatus::OffsetOverflowOne, 4, 0)
+    );
+    assert_eq!(
+        get(7, 9, big, |_| true),
+        (GetStatus::OffsetOverflowBadly, 4, 0)
+    );
+    let limits = ReadLimits {
+        messages: 9,
+        bytes: big,
+    };
+    let found = store.get(&queue, QueueOffset::ZERO, limits, |_| true);
+    assert_eq!(found.slices.len(), 1, "records side by side are one slice");
+}
+
+#[test]
+fn offsets_by_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(1000);
+    let (store, _) = Store::open(options(dir.path()), clock.clone()).unwrap();
+    for body in ["a", "b", "c", "d"] {
+        send(&store, "T", 0, body);
+        if body != "b" {
+            clock.advance(100);
+        }
+    }
+    // Stored at 1000, 1100, 1100, 1200.
+    let queue = store.find_queue("T", QueueId::new(0)).unwrap();
+    let at = |time, boundary| store.offset_by_time(&queue, time, boundary).get();
+    let lower = [0, 1000, 1001, 1100, 1150, 1200, 1201].map(|time| at(time, Boundary::Lower));
+    assert_eq!(lower, [0, 0, 1, 1, 3, 3, 4]);
+    let upper = [0, 1000, 1001, 1100, 1150, 1200, 1201].map(|time| at(time, Boundary::Upper));
+    assert_eq!(upper, [0, 0, 0, 2, 2, 3, 3]);
+    assert_eq!(store.store_time(&queue, QueueOffset::new(3)), Some(1200));
+    assert_eq!(store.store_time(&queue, QueueOffset::new(4)), None);
+    // Time never goes back within the log.
+    clock.advance(-5000);
+    assert_eq!(send(&store, "T", 0, "e").store_timestamp_ms, 1200);
+}
+
+#[test]
+fn many_writers_and_a_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(
+        StoreOptions {
+            flush: FlushMode::Sync {
+                timeout: Duration::from_secs(5),
+            },
+            queue_flush_interval: Duration::from_millis(5),
+            ..options(dir.path())
+        },
+        Clock::System,
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..4_u32 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let appended = send(store, "T", writer % 2, &format!("{writer}.{n}"));
+                    let slice = store.record_at(appended.log_offset).unwrap();
+                    let record = Record::parse(slice.as_ref()).unwrap();
+                    assert_eq!(record.queue_offset as u64, appended.queue_offset.get());
+                }
+            });
+        }
+        scope.spawn(|| {
+            while bodies(&store, "T", 0).len() < 400 {
+                std::thread::yield_now();
+            }
+        });
+    });
+    for queue in 0..2 {
+        let bodies = bodies(&store, "T", queue);
+        assert_eq!(bodies.len(), 400);
+        for writer in 0..4 {
+            let prefix = format!("{writer}.");
+            let of_writer: Vec<_> = bodies
+                .iter()
+                .filter(|body| body.starts_with(&prefix))
+                .collect();
+            assert!(of_writer.is_sorted_by_key(|body| body[2..].parse::<u32>().unwrap()));
+        }
+    }
+    let end = store.appended().get();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(store.flushed().reached(end));
+    store.shutdown().unwrap();
+    assert!(matches!(
+        try_send(&store, "late"),
+        Err(AppendError::Refused(WriteRefusal::ShuttingDown))
+    ));
+}
+
+#[test]
+fn one_store_to_a_directory_and_clear_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let second = Store::open(options(dir.path()), Clock::System).unwrap_err();
+    assert!(matches!(second, StoreError::InUse { .. }), "{second}");
+    send(&store, "T", 0, "m0");
+    assert!(matches!(
+        try_send(&store, &"x".repeat(17_000)),
+        Err(AppendError::TooLarge { .. })
+    ));
+    store.shutdown().unwrap();
+    drop(store);
+    let other = StoreOptions {
+        log_file_bytes: 32 * 1024,
+        ..options(dir.path())
+    };
+    let error = Store::open(other, Clock::System).unwrap_err().to_string();
+    assert!(
+        error.contains("16384") && error.contains("32768"),
+        "{error}"
+    );
+    let (store, _) = open(dir.path());
+    assert_eq!(bodies(&store, "T", 0), ["m0"]);
+    store.delete_topic(&TopicName::stored("T")).unwrap();
+    assert!(!dir.path().join("consumequeue/T").exists());
+    assert_eq!(
+        send(&store, "T", 0, "again").queue_offset,
+        QueueOffset::ZERO
+    );
+    crash(store);
+    // The later topic of that name wins.
+    let (store, _) = open(dir.path());
+    assert_eq!(bodies(&store, "T", 0), ["again"]);
+}
+
+/// Not a check but a figure: `cargo test --release --lib store::tests::limits::speed -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints a figure, and is only meaningful in a release build"]
+fn speed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(StoreOptions::new(dir.path()), Clock::System).unwrap();
+    let queue = store.queue(&TopicName::stored("T"), QueueId::new(0));
+    let body = [7; 1024];
+    let mut group = store.append_group();
+    for per_group in [1, 8, 64] {
+        let count = 1_000_000 / per_group * per_group;
+        #[allow(clippy::disallowed_methods, reason = "a figure needs a clock")]
+        let started = std::time::Instant::now();
+        for _ in 0..count / per_group {
+            group.clear();
+            for n in 0..per_group {
+                let properties =
+                    format!("UNIQ_KEY\x017F0000011AD04E0E2F2A6C8E4314{n:04}\x02TAGS\x01a\x02");
+                group
+                    .push(&draft("T", 0, &body, properties.as_bytes()), &queue)
+                    .unwrap();
+            }
+            store.append(&mut group).unwrap();
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        println!(
+            "groups of {per_group}: {:.0} messages/s",
+            f64::from(count) / seconds
+        );
+    }
+    #[allow(clippy::disallowed_methods, reason = "a figure needs a clock")]
+    let started = std::time::Instant::now();
+    store.shared.dispatch().unwrap();
+    println!("index caught up in {:?}", started.elapsed());
+    crash(store);
+    #[allow(clippy::disallowed_methods, reason = "a figure needs a clock")]
+    let started = std::time::Instant::now();
+    let (_, report) = Store::open(StoreOptions::new(dir.path()), Clock::System).unwrap();
+    println!(
+        "recovered {} records in {:?}",
+        report.scanned,
+        started.elapsed()
+    );
+}
