@@ -31,14 +31,12 @@ pub enum BodyError {
 /// Reads strict JSON or fastjson's dialect.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, BodyError> {
     // Most bodies are strict, and the strict reader needs no copy.
-    match serde_json::from_slice(text) {
-        Ok(value) => Ok(value),
-        // Java replaces what is not UTF-8; so do we, where the strict reader gave up.
-        Err(_) => {
-            let strict = to_strict(text)?;
-            Ok(serde_json::from_str(&String::from_utf8_lossy(&strict))?)
-        }
+    if let Ok(value) = serde_json::from_slice(text) {
+        return Ok(value);
     }
+    // Java replaces what is not UTF-8; so do we, where the strict reader gave up.
+    let strict = to_strict(text)?;
+    Ok(serde_json::from_str(&String::from_utf8_lossy(&strict))?)
 }
 
 /// Writes a body for the wire: object keys as fastjson writes them, integer keys quoted.
