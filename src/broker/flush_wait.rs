@@ -1,4 +1,4 @@
-//! Answers that wait until the disk has their messages.
+//! Answers that wait: until the disk has their messages, or until the name servers know the topic they made.
 //!
 //! A connection hands each batch of sends over with the log position it ends at. One task per connection waits for the
 //! store's `flushed` mark to pass it, in order; the connection itself goes on reading. What is not flushed in time is
@@ -8,17 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Broker;
 use super::handlers::send::{Sent, write_answers};
-use crate::base::{LogOffset, Watermark};
+use crate::base::LogOffset;
 use crate::protocol::codes::ResponseCode;
 use crate::remoting::Channel;
 
+/// How long an answer waits for the name servers to know a new topic.
+pub(crate) const ROUTE_LIMIT: Duration = Duration::from_secs(3);
+
 /// One batch of stored messages.
 pub(crate) struct FlushWait {
-    pub(crate) end: LogOffset,
+    /// Wait until the log is flushed so far.
+    pub(crate) end: Option<LogOffset>,
     pub(crate) deadline: Instant,
+    /// Wait for this round of registration, so that a consumer started next finds the topic.
+    pub(crate) route: Option<u64>,
     pub(crate) sent: Sent,
 }
 
@@ -29,16 +36,22 @@ pub(crate) fn deadline(limit: Duration) -> Instant {
 
 /// Answers batch after batch until the connection is over.
 pub(crate) async fn answer_flushed(
-    flushed: Watermark,
+    broker: Arc<Broker>,
     channel: Arc<Channel>,
     mut waits: mpsc::UnboundedReceiver<FlushWait>,
 ) {
     while let Some(wait) = waits.recv().await {
-        let reached = flushed.reached(wait.end.get());
-        let code = match timeout_at(wait.deadline, reached).await {
-            Ok(()) => ResponseCode::SUCCESS,
-            Err(_) => ResponseCode::FLUSH_DISK_TIMEOUT,
-        };
+        let mut code = ResponseCode::SUCCESS;
+        if let Some(end) = wait.end {
+            let reached = broker.store.flushed().reached(end.get());
+            if timeout_at(wait.deadline, reached).await.is_err() {
+                code = ResponseCode::FLUSH_DISK_TIMEOUT;
+            }
+        }
+        if let Some(ticket) = wait.route {
+            // The message is stored, whether or not a name server hears of its topic in time.
+            let _ = timeout(ROUTE_LIMIT, broker.registrar.done(ticket)).await;
+        }
         write_answers(&channel, &wait.sent, code);
     }
 }

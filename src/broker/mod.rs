@@ -31,6 +31,8 @@ mod session;
 mod snapshot;
 mod stats;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::net::SocketAddr;
@@ -219,9 +221,8 @@ impl Broker {
     ) {
         let waits = session.flush_waits.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let flushed = self.store.flushed().clone();
             self.tasks.spawn(flush_wait::answer_flushed(
-                flushed,
+                Arc::clone(self),
                 Arc::clone(channel),
                 receiver,
             ));

@@ -125,6 +125,8 @@ pub(crate) struct SendBatch {
     properties: Vec<u8>,
     texts: String,
     turn: u32,
+    /// The round of registration that tells of a topic made for this batch.
+    route: Option<u64>,
 }
 
 impl SendBatch {
@@ -136,6 +138,7 @@ impl SendBatch {
             properties: Vec::new(),
             texts: String::new(),
             turn: 0,
+            route: None,
         }
     }
 
@@ -173,6 +176,7 @@ impl SendBatch {
         self.pending.clear();
         self.touched.clear();
         self.texts.clear();
+        self.route = None;
     }
 }
 
@@ -201,7 +205,10 @@ fn check_and_push(
     }
     let options = Arc::clone(session.options.get());
     let peer = request.channel.peer();
-    check(broker, &options, &mut session.topics, &header, &peer)?;
+    let made = check(broker, &options, &mut session.topics, &header, &peer)?;
+    if made && options.name_servers().next().is_some() {
+        session.sends.route = Some(broker.registrar.latest());
+    }
     let topic = session
         .topics
         .get(broker, header.topic)
@@ -227,14 +234,14 @@ fn check_and_push(
     }
 }
 
-/// The checks every send must pass; creates the topic if it may.
+/// The checks every send must pass; makes the topic if it may, and says whether it did.
 pub(super) fn check(
     broker: &Broker,
     options: &BrokerOptions,
     topics: &mut TopicCache,
     header: &SendHeader<'_>,
     peer: &dyn std::fmt::Display,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let accepting_from = options.start_accept_send_request_time_stamp;
     if broker.clock.now_ms() < accepting_from {
         return Err(Refusal::error(format!(
@@ -264,7 +271,8 @@ pub(super) fn check(
             format!("Sending message to topic[{}] is forbidden.", header.topic),
         ));
     }
-    if topics.get(broker, header.topic).is_none() {
+    let unknown = topics.get(broker, header.topic).is_none();
+    if unknown {
         create_topic(broker, header)?;
         topics.refresh(broker);
     }
@@ -285,7 +293,7 @@ pub(super) fn check(
             ),
         ));
     }
-    Ok(())
+    Ok(unknown)
 }
 
 fn no_topic(topic: &str) -> Refusal {
@@ -580,6 +588,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
     let must_wait = broker.store.must_wait_for_flush();
     let options = Arc::clone(session.options.get());
     let (mut now, mut later) = (Sent::new(&options), Sent::new(&options));
+    let route = session.sends.route;
     let SendBatch {
         group,
         pending,
@@ -598,7 +607,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             touched.bytes += bytes;
         }
         if !one.oneway {
-            let sent = if must_wait && one.waits {
+            let sent = if route.is_some() || must_wait && one.waits {
                 &mut later
             } else {
                 &mut now
@@ -618,12 +627,13 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         write_answers(channel, &now, ResponseCode::SUCCESS);
     }
     if !later.is_empty() {
-        let end = group.end();
+        let end = must_wait.then(|| group.end());
         let limit = match options.store.flush {
             FlushMode::Sync { timeout } | FlushMode::Async { interval: timeout } => timeout,
         };
         let wait = FlushWait {
             end,
+            route,
             deadline: flush_wait::deadline(limit),
             sent: later,
         };

@@ -1,10 +1,10 @@
 //! Topics: made and changed (17, 18), deleted (215), shown (21, 351, 305).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::broker::attributes;
+use crate::broker::flush_wait::ROUTE_LIMIT;
 use crate::broker::handlers::{Answer, Refusal, Request, json, success};
 use crate::broker::topics;
 use crate::protocol::body::lists::TopicList;
@@ -17,9 +17,6 @@ use crate::protocol::header::topic::{
     CreateTopicRequestHeader, DeleteTopicRequestHeader, GetAllTopicConfigRequestHeader,
     GetAllTopicConfigResponseHeader, GetTopicConfigRequestHeader,
 };
-
-/// How long an answer waits for the name servers to know a new topic.
-const ROUTE_LIMIT: Duration = Duration::from_secs(3);
 
 /// `UPDATE_AND_CREATE_TOPIC` and its list form. The answer leaves when the name servers have heard of the topics, so that
 /// whoever asked finds a route.

@@ -1,0 +1,483 @@
+//! A broker and a name server in this process, driven over sockets with raw commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use super::{Broker, BrokerOptions, Port};
+use crate::message::{Record, batch, names};
+use crate::namesrv::{NameServer, NamesrvOptions};
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::{Command, Reply};
+use crate::protocol::frame::Frame;
+use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
+use crate::protocol::header::send::{SendMessageRequestHeaderV2, SendMessageResponseHeader};
+use crate::remoting::{Channel, ConnLimits, Server, Service, connect, serve};
+use crate::store::{FlushMode, StoreOptions};
+use crate::sys::Clock;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A client that counts what it is asked.
+#[derive(Default)]
+struct Peer {
+    asked: parking_lot::Mutex<Vec<i32>>,
+}
+
+impl Service for Peer {
+    type Session = ();
+
+    fn open(&self, _channel: &Arc<Channel>) {}
+
+    fn frames(&self, _session: &mut (), _channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
+        for frame in frames.drain(..) {
+            self.asked.lock().push(frame.parse().unwrap().0.code);
+        }
+    }
+
+    fn closed(&self, _session: (), _channel: &Arc<Channel>) {}
+}
+
+struct Fixture {
+    broker: Arc<Broker>,
+    server: Server,
+    name_server: Server,
+    dir: Option<tempfile::TempDir>,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut BrokerOptions)) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn in_dir(dir: tempfile::TempDir, change: impl FnOnce(&mut BrokerOptions)) -> Self {
+        let limits = ConnLimits::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let names_at = listener.local_addr().unwrap();
+        let options = NamesrvOptions::new(dir.path().join("namesrv/kvConfig.json"));
+        let names = NameServer::start(options, Clock::System).unwrap();
+        let name_server = serve(listener, names, limits).unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut options = BrokerOptions::new(StoreOptions {
+            log_file_bytes: 1 << 20,
+            queue_file_bytes: 20_000,
+            index_slots: 100,
+            index_entries: 400,
+            ..StoreOptions::new(dir.path().join("store"))
+        });
+        options.listen_port = listener.local_addr().unwrap().port();
+        options.namesrv_addr = names_at.to_string();
+        change(&mut options);
+        let (broker, _) = Broker::start(options, Clock::System).unwrap();
+        let server = serve(listener, Port::main(Arc::clone(&broker)), limits).unwrap();
+        broker.announce();
+        timeout(LIMIT, broker.registered()).await.unwrap();
+        Self {
+            broker,
+            server,
+            name_server,
+            dir: Some(dir),
+        }
+    }
+
+    async fn connect_as(&self, peer: &Arc<Peer>) -> Arc<Channel> {
+        let address = self.server.local_addr().to_string();
+        let peer = Arc::clone(peer);
+        connect(&address, peer, ConnLimits::default(), LIMIT)
+            .await
+            .unwrap()
+    }
+
+    async fn connect(&self) -> Arc<Channel> {
+        self.connect_as(&Arc::default()).await
+    }
+
+    async fn stop(mut self) -> tempfile::TempDir {
+        self.server.shutdown(Duration::from_millis(100)).await;
+        self.broker.shutdown().await.unwrap();
+        self.name_server.shutdown(Duration::from_millis(100)).await;
+        self.dir.take().unwrap()
+    }
+}
+
+async fn call(channel: &Arc<Channel>, request: Command) -> Reply {
+    channel.call(request, LIMIT).await.unwrap()
+}
+
+fn send(topic: &str, queue_id: i32, properties: &str, body: &'static [u8]) -> Command {
+    let header = SendMessageRequestHeaderV2 {
+        producer_group: "p",
+        topic,
+        default_topic: "TBW102",
+        default_topic_queue_nums: 4,
+        queue_id,
+        born_timestamp: 7,
+        properties: Some(properties),
+        ..SendMessageRequestHeaderV2::default()
+    };
+    Command::request(RequestCode::SEND_MESSAGE_V2, &header).with_body(body)
+}
+
+/// A pull that brings its subscription along and waits up to `suspend_ms`.
+fn pull(topic: &str, offset: i64, tags: &str, suspend_ms: i64) -> Command {
+    let header = PullMessageRequestHeader {
+        consumer_group: "g",
+        topic,
+        queue_offset: offset,
+        max_msg_nums: 32,
+        sys_flag: 4 | if suspend_ms > 0 { 2 } else { 0 },
+        suspend_timeout_millis: suspend_ms,
+        subscription: Some(tags),
+        expression_type: Some("TAG"),
+        ..PullMessageRequestHeader::default()
+    };
+    Command::request(RequestCode::PULL_MESSAGE, &header)
+}
+
+fn bodies(reply: &Reply) -> Vec<String> {
+    let mut rest: &[u8] = &reply.body;
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let record = Record::parse(rest).unwrap();
+        found.push(String::from_utf8(record.body.to_vec()).unwrap());
+        rest = &rest[record.size as usize..];
+    }
+    found
+}
+
+fn next_offset(reply: &Reply) -> i64 {
+    let header: PullMessageResponseHeader = reply.header().unwrap();
+    header.next_begin_offset
+}
+
+#[tokio::test]
+async fn what_is_sent_can_be_pulled() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let sent = call(
+        &channel,
+        send("T", 1, "TAGS\u{1}a\u{2}KEYS\u{1}k\u{2}", b"one"),
+    )
+    .await;
+    assert_eq!(sent.code, ResponseCode::SUCCESS, "{}", sent.remark());
+    let header: SendMessageResponseHeader<'_> = sent.header().unwrap();
+    assert_eq!((header.queue_id, header.queue_offset), (1, 0));
+    assert_eq!(header.msg_id.len(), 32);
+    assert_eq!(header.transaction_id.map(str::len), Some(32));
+    assert_eq!(header.trace_on, Some("true"));
+    call(&channel, send("T", 0, "TAGS\u{1}a\u{2}", b"two")).await;
+    call(&channel, send("T", 0, "TAGS\u{1}b\u{2}", b"three")).await;
+
+    let all = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(all.code, ResponseCode::SUCCESS);
+    assert_eq!(all.remark(), "FOUND");
+    assert_eq!(bodies(&all), ["two", "three"]);
+    assert_eq!(next_offset(&all), 2);
+    let record = Record::parse(&all.body).unwrap();
+    assert_eq!(
+        record.properties.get(names::CLUSTER),
+        Some("DefaultCluster")
+    );
+    assert_eq!(
+        record.properties.get(names::MSG_REGION),
+        Some("DefaultRegion")
+    );
+
+    let some = call(&channel, pull("T", 0, "b", 0)).await;
+    assert_eq!(bodies(&some), ["three"]);
+    let none = call(&channel, pull("T", 0, "c", 0)).await;
+    assert_eq!(none.code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+    assert_eq!(next_offset(&none), 2);
+    let end = call(&channel, pull("T", 2, "*", 0)).await;
+    assert_eq!(end.code, ResponseCode::PULL_NOT_FOUND);
+    let beyond = call(&channel, pull("T", 9, "*", 0)).await;
+    assert_eq!(beyond.code, ResponseCode::PULL_OFFSET_MOVED);
+    assert_eq!(next_offset(&beyond), 2);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_waiting_pull_is_answered_by_the_next_message() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let producer = fixture.connect().await;
+    call(&producer, send("T", 0, "TAGS\u{1}a\u{2}", b"first")).await;
+    let waiting = channel.call(pull("T", 1, "b", 20_000), LIMIT);
+    let waiting = tokio::spawn(waiting);
+    while fixture.broker.parked.len() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    call(&producer, send("T", 0, "TAGS\u{1}a\u{2}", b"not wanted")).await;
+    assert_eq!(fixture.broker.parked.len(), 1);
+    call(&producer, send("T", 0, "TAGS\u{1}b\u{2}", b"wanted")).await;
+    let answer = waiting.await.unwrap().unwrap();
+    assert_eq!(bodies(&answer), ["wanted"]);
+    assert_eq!(next_offset(&answer), 3);
+
+    let begun = Instant::now();
+    let nothing = call(&channel, pull("T", 3, "*", 200)).await;
+    assert_eq!(nothing.code, ResponseCode::PULL_NOT_FOUND);
+    assert!(begun.elapsed() >= Duration::from_millis(190));
+    assert_eq!(fixture.broker.parked.len(), 0);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_closed_connection_leaves_no_waiting_pull() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, send("T", 0, "", b"x")).await;
+    let waiting = tokio::spawn(channel.call(pull("T", 1, "*", 20_000), LIMIT));
+    while fixture.broker.parked.len() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    channel.close();
+    assert!(waiting.await.unwrap().is_err());
+    while fixture.broker.parked.len() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_is_one_answer() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let mut body = Vec::new();
+    batch::encode_entry(&mut body, 0, b"one", b"TAGS\x01a\x02");
+    batch::encode_entry(&mut body, 0, b"two", b"");
+    let mut request = send("T", 0, "UNIQ_KEY\u{1}u\u{2}", b"");
+    request.code = RequestCode::SEND_BATCH_MESSAGE.0;
+    request.fields.push("m", "true");
+    let sent = call(&channel, request.with_body(Bytes::from(body))).await;
+    assert_eq!(sent.code, ResponseCode::SUCCESS, "{}", sent.remark());
+    let header: SendMessageResponseHeader<'_> = sent.header().unwrap();
+    assert_eq!(header.msg_id.split(',').count(), 2);
+    assert_eq!(header.transaction_id, Some("u"));
+    let all = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(bodies(&all), ["one", "two"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn bad_sends_are_refused_as_apache_does() {
+    let fixture = Fixture::with(|options| options.auto_create_topic_enable = false).await;
+    let channel = fixture.connect().await;
+    let cases = [
+        ("nowhere", ResponseCode::TOPIC_NOT_EXIST),
+        ("a/b", ResponseCode::INVALID_PARAMETER),
+        ("SCHEDULE_TOPIC_XXXX", ResponseCode::NO_PERMISSION),
+    ];
+    for (topic, code) in cases {
+        let refused = call(&channel, send(topic, 0, "", b"x")).await;
+        assert_eq!(refused.code, code, "{topic}");
+        assert_eq!(refused.fields.get("MSG_REGION"), Some("DefaultRegion"));
+    }
+    let beyond = call(&channel, send("BenchmarkTest", 2000, "", b"x")).await;
+    assert_eq!(beyond.code, ResponseCode::INVALID_PARAMETER);
+    let half = call(
+        &channel,
+        send("BenchmarkTest", 0, "TRAN_MSG\u{1}true\u{2}", b"x"),
+    )
+    .await;
+    assert_eq!(half.code, ResponseCode::NO_PERMISSION);
+    let timer = call(
+        &channel,
+        send("BenchmarkTest", 0, "TIMER_DELAY_SEC\u{1}5\u{2}", b"x"),
+    )
+    .await;
+    assert_eq!(timer.code, ResponseCode::SYSTEM_ERROR);
+    let unknown = call(
+        &channel,
+        Command::request(RequestCode(4711), &crate::protocol::header::NoHeader),
+    )
+    .await;
+    assert_eq!(unknown.code, ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn synchronous_flush_answers_after_the_disk() {
+    let fixture = Fixture::with(|options| {
+        options.store.flush = FlushMode::Sync {
+            timeout: Duration::from_secs(5),
+        };
+    })
+    .await;
+    let channel = fixture.connect().await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(channel.call(send("T", 0, "", b"x"), LIMIT)))
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().code, ResponseCode::SUCCESS);
+    }
+    let (flushed, appended) = (
+        fixture.broker.store.flushed(),
+        fixture.broker.store.appended(),
+    );
+    assert_eq!(flushed.get(), appended.get());
+    fixture.stop().await;
+}
+
+fn heartbeat(client_id: &str) -> Command {
+    let body = format!(
+        r#"{{"clientID":"{client_id}","consumerDataSet":[{{"consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET",
+        "consumeType":"CONSUME_PASSIVELY","groupName":"g","messageModel":"CLUSTERING","subscriptionDataSet":[
+        {{"classFilterMode":false,"codeSet":[],"expressionType":"TAG","subString":"*","subVersion":1,"tagsSet":[],"topic":"T"}}],
+        "unitMode":false}}],"heartbeatFingerprint":0,"producerDataSet":[{{"groupName":"p"}}],"withoutSub":false}}"#
+    );
+    Command::request(RequestCode::HEART_BEAT, &crate::protocol::header::NoHeader).with_body(body)
+}
+
+fn ask(code: RequestCode, fields: &[(&'static str, &str)]) -> Command {
+    let request = Command::request(code, &crate::protocol::header::NoHeader);
+    fields.iter().fold(request, |request, (key, value)| {
+        request.with_field(key, *value)
+    })
+}
+
+#[tokio::test]
+async fn members_of_a_group_hear_of_each_other() {
+    let fixture = Fixture::start().await;
+    let peer = Arc::<Peer>::default();
+    let first = fixture.connect_as(&peer).await;
+    let reply = call(&first, heartbeat("c1")).await;
+    assert_eq!(reply.code, ResponseCode::SUCCESS);
+    assert_eq!(reply.fields.get("IS_SUPPORT_HEART_BEAT_V2"), Some("true"));
+    assert!(fixture.broker.topic("%RETRY%g").is_some());
+    let second = fixture.connect().await;
+    call(&second, heartbeat("c2")).await;
+    let members = ask(
+        RequestCode::GET_CONSUMER_LIST_BY_GROUP,
+        &[("consumerGroup", "g")],
+    );
+    let list = call(&first, members.clone()).await;
+    assert_eq!(&list.body[..], br#"{"consumerIdList":["c1","c2"]}"#);
+    second.close();
+    let told = || peer.asked.lock().iter().filter(|code| **code == 40).count();
+    while told() < 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let list = call(&first, members).await;
+    assert_eq!(&list.body[..], br#"{"consumerIdList":["c1"]}"#);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn offsets_survive_a_restart() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let query = ask(
+        RequestCode::QUERY_CONSUMER_OFFSET,
+        &[("consumerGroup", "g"), ("topic", "T"), ("queueId", "0")],
+    );
+    call(&channel, heartbeat("c1")).await;
+    let unknown = call(&channel, query.clone()).await;
+    assert_eq!(unknown.code, ResponseCode::QUERY_NOT_FOUND);
+    call(&channel, send("T", 0, "", b"x")).await;
+    let young = call(&channel, query.clone()).await;
+    assert_eq!(young.fields.get("offset"), Some("0"));
+    let update = ask(
+        RequestCode::UPDATE_CONSUMER_OFFSET,
+        &[
+            ("consumerGroup", "g"),
+            ("topic", "T"),
+            ("queueId", "0"),
+            ("commitOffset", "1"),
+        ],
+    );
+    assert_eq!(call(&channel, update).await.code, ResponseCode::SUCCESS);
+    let dir = fixture.stop().await;
+
+    let fixture = Fixture::in_dir(dir, |_| {}).await;
+    let channel = fixture.connect().await;
+    let kept = call(&channel, query).await;
+    assert_eq!(kept.fields.get("offset"), Some("1"));
+    assert_eq!(bodies(&call(&channel, pull("T", 0, "*", 0)).await), ["x"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_delayed_message_arrives_later() {
+    let fixture = Fixture::with(|options| options.store.delay_levels_ms = vec![100, 300]).await;
+    let channel = fixture.connect().await;
+    let begun = Instant::now();
+    let sent = call(
+        &channel,
+        send("T", 0, "DELAY\u{1}1\u{2}TAGS\u{1}a\u{2}", b"late"),
+    )
+    .await;
+    assert_eq!(sent.code, ResponseCode::SUCCESS, "{}", sent.remark());
+    let found = call(&channel, pull("T", 0, "a", 9_000)).await;
+    assert_eq!(bodies(&found), ["late"]);
+    assert!(begun.elapsed() >= Duration::from_millis(95));
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_sent_back_is_retried_and_given_up() {
+    let fixture = Fixture::with(|options| options.store.delay_levels_ms = vec![50]).await;
+    let channel = fixture.connect().await;
+    call(&channel, heartbeat("c1")).await;
+    call(&channel, send("T", 0, "", b"hard")).await;
+    let send_back = |offset: i64| {
+        let offset = offset.to_string();
+        ask(
+            RequestCode::CONSUMER_SEND_MSG_BACK,
+            &[
+                ("offset", &offset),
+                ("group", "g"),
+                ("delayLevel", "0"),
+                ("maxReconsumeTimes", "1"),
+            ],
+        )
+    };
+    let first = call(&channel, send_back(0)).await;
+    assert_eq!(first.code, ResponseCode::SUCCESS, "{}", first.remark());
+    let retried = call(&channel, pull("%RETRY%g", 0, "*", 9_000)).await;
+    assert_eq!(bodies(&retried), ["hard"]);
+    let record = Record::parse(&retried.body).unwrap();
+    assert_eq!(record.reconsume_times, 1);
+    assert_eq!(record.properties.get(names::RETRY_TOPIC), Some("T"));
+    let second = call(&channel, send_back(record.physical_offset)).await;
+    assert_eq!(second.code, ResponseCode::SUCCESS, "{}", second.remark());
+    let dead = call(&channel, pull("%DLQ%g", 0, "*", 9_000)).await;
+    assert_eq!(bodies(&dead), ["hard"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_name_server_knows_an_automatic_topic() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, send("Fresh", 0, "", b"x")).await;
+    let address = fixture.name_server.local_addr().to_string();
+    let names = connect(
+        &address,
+        Arc::<Peer>::default(),
+        ConnLimits::default(),
+        LIMIT,
+    )
+    .await
+    .unwrap();
+    let route = call(
+        &names,
+        ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &[("topic", "Fresh")]),
+    )
+    .await;
+    assert_eq!(route.code, ResponseCode::SUCCESS, "{}", route.remark());
+    let text = String::from_utf8(route.body.to_vec()).unwrap();
+    assert!(
+        text.contains(&fixture.server.local_addr().to_string()),
+        "{text}"
+    );
+    fixture.stop().await;
+}
