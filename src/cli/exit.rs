@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::client::ClientError;
+use crate::protocol::codes::ResponseCode;
+
 /// The exit codes of the contract; scripts rely on them, so they never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -99,6 +102,41 @@ impl From<io::Error> for CliError {
             io::ErrorKind::PermissionDenied => Self::new(Exit::NotPermitted, error),
             _ => Self::failed(error),
         }
+    }
+}
+
+/// What a cluster's "no" means for a script, and for the user.
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Refused { code, .. } => refused(ResponseCode(*code), &error),
+            ClientError::NoRoute { .. } => Self::not_found(&error)
+                .hint("topics appear with their broker's registration; rmq send creates them if the broker may"),
+            ClientError::Name(_) | ClientError::Usage(_) | ClientError::Message { .. } => {
+                Self::usage(&error)
+            }
+            _ if error.is_unreachable() => Self::new(Exit::Unreachable, &error)
+                .hint("is it running (rmq serve)? --namesrv HOST:PORT names another name server"),
+            _ => Self::failed(&error),
+        }
+    }
+}
+
+fn refused(code: ResponseCode, error: &ClientError) -> CliError {
+    match code {
+        ResponseCode::NO_PERMISSION => CliError::new(Exit::NotPermitted, error),
+        ResponseCode::TOPIC_NOT_EXIST | ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST => {
+            CliError::not_found(error)
+        }
+        ResponseCode::SYSTEM_BUSY
+        | ResponseCode::SERVICE_NOT_AVAILABLE
+        | ResponseCode::FLOW_CONTROL
+        | ResponseCode::POLLING_FULL => CliError::new(Exit::Refused, error)
+            .hint("the broker is busy, its disk is full, or it is stopping; try again later"),
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED => {
+            CliError::failed(error).hint("is this the address of a name server?")
+        }
+        _ => CliError::failed(error),
     }
 }
 

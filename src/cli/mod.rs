@@ -13,6 +13,7 @@ mod generate;
 mod inspect;
 mod man;
 mod output;
+mod records;
 mod send;
 mod serve;
 mod times;
@@ -70,10 +71,13 @@ impl Context {
         &self,
         future: impl Future<Output = Result<T, CliError>>,
     ) -> Result<T, CliError> {
-        tokio::runtime::Builder::new_multi_thread()
+        let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
-            .build()?
-            .block_on(future)
+            .build()?;
+        let result = runtime.block_on(future);
+        // A thread that waits for a line on stdin must not keep the process.
+        runtime.shutdown_background();
+        result
     }
 }
 
@@ -102,8 +106,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let context = Context::new(cli.global);
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args, &context),
-        Command::Send(args) => send::run(*args, &context),
-        Command::Consume(args) => consume::run(*args, &context),
+        Command::Send(args) => send::run(&args, &context),
+        Command::Consume(args) => consume::run(&args, &context),
         Command::Inspect(args) => inspect::run(*args, &context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man(args) => man::run(&args, &context),

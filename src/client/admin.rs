@@ -195,27 +195,7 @@ impl Admin {
         group: &str,
         queue: &MessageQueue,
     ) -> Result<Option<i64>, ClientError> {
-        let group = GroupName::parse(group)?;
-        let code = RequestCode::QUERY_CONSUMER_OFFSET;
-        let header = QueryConsumerOffsetRequestHeader {
-            consumer_group: group.as_str(),
-            topic: queue.topic.as_str(),
-            queue_id: queue.queue.to_wire(),
-            set_zero_if_not_found: Some(false),
-            broker_name: Some(queue.broker.as_str()),
-        };
-        let address = self.shared.read_address(queue, 0).await?;
-        let request = Command::request(code, &header);
-        let timeout = self.shared.timeout();
-        let reply = self.shared.net.call(&address, request, timeout).await?;
-        match reply.code {
-            ResponseCode::SUCCESS => reply
-                .header::<QueryConsumerOffsetResponseHeader>()
-                .map(|header| Some(header.offset))
-                .map_err(|error| unreadable(&address, code, error)),
-            ResponseCode::QUERY_NOT_FOUND => Ok(None),
-            _ => Err(refused(&address, "QUERY_CONSUMER_OFFSET", &reply)),
-        }
+        committed_offset(&self.shared, &GroupName::parse(group)?, queue).await
     }
 
     /// Sets how far a group has got in a queue. Members that are running overwrite it.
@@ -348,4 +328,30 @@ pub(crate) async fn queue_offset_at(
         .header()
         .map_err(|error| unreadable(&address, code, error))?;
     Ok(header.offset.max(0))
+}
+
+pub(crate) async fn committed_offset(
+    shared: &Shared,
+    group: &GroupName,
+    queue: &MessageQueue,
+) -> Result<Option<i64>, ClientError> {
+    let code = RequestCode::QUERY_CONSUMER_OFFSET;
+    let header = QueryConsumerOffsetRequestHeader {
+        consumer_group: group.as_str(),
+        topic: queue.topic.as_str(),
+        queue_id: queue.queue.to_wire(),
+        set_zero_if_not_found: Some(false),
+        broker_name: Some(queue.broker.as_str()),
+    };
+    let address = shared.read_address(queue, 0).await?;
+    let request = Command::request(code, &header);
+    let reply = shared.net.call(&address, request, shared.timeout()).await?;
+    match reply.code {
+        ResponseCode::SUCCESS => reply
+            .header::<QueryConsumerOffsetResponseHeader>()
+            .map(|header| Some(header.offset))
+            .map_err(|error| unreadable(&address, code, error)),
+        ResponseCode::QUERY_NOT_FOUND => Ok(None),
+        _ => Err(refused(&address, "QUERY_CONSUMER_OFFSET", &reply)),
+    }
 }

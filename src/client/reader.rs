@@ -18,7 +18,7 @@ use crate::base::{GroupName, TopicName};
 use crate::protocol::codes::ResponseCode;
 
 use super::Client;
-use super::admin::{Boundary, queue_end, queue_offset_at, queue_start};
+use super::admin::{Boundary, committed_offset, queue_end, queue_offset_at, queue_start};
 use super::error::ClientError;
 use super::message::Received;
 use super::pull::{Pull, PullStatus, pull};
@@ -34,7 +34,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const AFTER_BUSY: Duration = Duration::from_millis(100);
 
 /// Where a reader begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ReadFrom {
     /// At the first message that is still there.
     #[default]
@@ -50,6 +50,8 @@ pub enum ReadFrom {
     Offset(i64),
     /// At the last messages of the topic, so many in all.
     Last(usize),
+    /// Where this group is, queue by queue; at the first message where it has not begun. The group notices nothing.
+    Group(GroupName),
 }
 
 /// What a [`PullReader`] reads.
@@ -151,7 +153,7 @@ impl PullReader {
                 reason: "it has no such queue that can be read",
             });
         }
-        let ranges = ranges(&shared, &queues, options.from).await?;
+        let ranges = ranges(&shared, &queues, &options.from).await?;
         let mut tasks = JoinSet::new();
         let mut streams = Vec::with_capacity(queues.len());
         let (arrived, arrivals) = mpsc::channel(queues.len());
@@ -257,12 +259,17 @@ impl PullReader {
 async fn ranges(
     shared: &Arc<Shared>,
     queues: &[MessageQueue],
-    from: ReadFrom,
+    from: &ReadFrom,
 ) -> Result<Vec<(i64, i64)>, ClientError> {
     let mut calls = JoinSet::new();
     for (nth, queue) in queues.iter().cloned().enumerate() {
         let shared = Arc::clone(shared);
-        calls.spawn(async move { range(&shared, &queue, from).await.map(|range| (nth, range)) });
+        let from = from.clone();
+        calls.spawn(async move {
+            range(&shared, &queue, &from)
+                .await
+                .map(|range| (nth, range))
+        });
     }
     let mut ranges = vec![(0, 0); queues.len()];
     while let Some(asked) = calls.join_next().await {
@@ -277,16 +284,21 @@ async fn ranges(
 async fn range(
     shared: &Shared,
     queue: &MessageQueue,
-    from: ReadFrom,
+    from: &ReadFrom,
 ) -> Result<(i64, i64), ClientError> {
     let end = queue_end(shared, queue).await?;
     let start = match from {
         ReadFrom::Latest => end,
         ReadFrom::Earliest => queue_start(shared, queue).await?,
-        ReadFrom::Time { ms } => queue_offset_at(shared, queue, ms, Boundary::Lower).await?,
-        ReadFrom::Offset(offset) => offset.max(queue_start(shared, queue).await?),
+        ReadFrom::Time { ms } => queue_offset_at(shared, queue, *ms, Boundary::Lower).await?,
+        ReadFrom::Offset(offset) => queue_start(shared, queue).await?.max(*offset),
+        ReadFrom::Group(group) => {
+            let start = queue_start(shared, queue).await?;
+            let committed = committed_offset(shared, group, queue).await?;
+            committed.unwrap_or(start).max(start)
+        }
         ReadFrom::Last(count) => {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
             end.saturating_sub(count)
                 .max(queue_start(shared, queue).await?)
         }
