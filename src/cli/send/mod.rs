@@ -7,14 +7,13 @@
 mod groups;
 mod input;
 mod report;
+mod window;
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::exit::{CliError, Exit};
 use super::output::Unit;
@@ -28,6 +27,7 @@ use crate::client::{
 use groups::Groups;
 use input::{Cut, Input};
 use report::Report;
+use window::Window;
 
 /// Send messages to a topic
 ///
@@ -329,12 +329,6 @@ async fn target(
     }
 }
 
-/// A request under way, and the names of its messages.
-struct Sent {
-    names: Vec<String>,
-    answer: JoinHandle<Result<Vec<SendReceipt>, ClientError>>,
-}
-
 async fn send_all(
     inputs: mpsc::Receiver<Input>,
     args: &Args,
@@ -351,14 +345,12 @@ async fn send_all(
         context.output.listing(report::COLUMNS, &line)
     };
     let progress = context.output.progress(total, Unit::Count);
-    let mut report = Report::new(sheet, progress, context);
+    let mut report = Report::new(sheet, progress, context, total);
     let mut interrupted = pin!(interrupted());
-    let mut under_way: VecDeque<Sent> = VecDeque::new();
-    let window = usize::try_from(args.window).unwrap_or(usize::MAX);
+    let mut under_way = Window::new(args.window);
     let mut groups = Groups::new(inputs, args.count, args.batch.unwrap_or(1));
     let mut reading = true;
     while reading || !under_way.is_empty() {
-        let may_start = reading && under_way.len() < window;
         tokio::select! {
             biased;
             () = &mut interrupted, if !report.was_interrupted() => {
@@ -366,46 +358,21 @@ async fn send_all(
                 reading = false;
             }
             // The oldest first: receipts are printed in the order of the input.
-            answer = oldest(&mut under_way), if !under_way.is_empty() => {
-                let Some(mut sent) = under_way.pop_front() else { continue };
-                let answer = answer.unwrap_or(Err(ClientError::Closed));
-                reading &= report.answered(&std::mem::take(&mut sent.names), answer)?;
+            (names, answer) = under_way.oldest(), if !under_way.is_empty() => {
+                reading &= report.answered(&names, answer)?;
             }
-            group = groups.next(), if may_start => {
-                let Some(group) = group else {
-                    reading = false;
-                    continue;
-                };
-                match group {
-                    Ok(group) => {
-                        let (names, messages) = group
-                            .into_iter()
-                            .map(|(name, message)| (name, dress.put_on(message)))
-                            .unzip();
-                        let answer = tokio::spawn(sender.clone().send(messages));
-                        under_way.push_back(Sent { names, answer });
-                    }
-                    Err(error) => report.unreadable(&error),
+            group = groups.next(), if reading && under_way.has_room() => match group {
+                None => reading = false,
+                Some(Err(error)) => report.unreadable(&error),
+                Some(Ok(group)) => {
+                    let (names, messages) = group
+                        .into_iter()
+                        .map(|(name, message)| (name, dress.put_on(message)))
+                        .unzip();
+                    under_way.push(names, sender.clone().send(messages));
                 }
             }
         }
     }
     report.finish()
-}
-
-/// Nobody is left to hear the answer.
-impl Drop for Sent {
-    fn drop(&mut self) {
-        self.answer.abort();
-    }
-}
-
-/// The answer of the request that has been under way longest; it stays in the queue.
-async fn oldest(
-    under_way: &mut VecDeque<Sent>,
-) -> Result<Result<Vec<SendReceipt>, ClientError>, tokio::task::JoinError> {
-    match under_way.front_mut() {
-        Some(sent) => (&mut sent.answer).await,
-        None => std::future::pending().await,
-    }
 }

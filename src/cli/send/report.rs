@@ -26,13 +26,21 @@ pub(super) struct Report<'a> {
     failed: u64,
     /// The first failure decides the exit code if nothing was sent.
     first_error: Option<CliError>,
+    /// There is one message only, so the error of the command says it all.
+    single: bool,
     /// Reading ended before the input did.
     stopped: bool,
     interrupted: bool,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(sheet: Sheet<'a>, progress: Progress, context: &'a Context) -> Self {
+    /// `total` is the number of messages, 0 if it is not known.
+    pub(super) fn new(
+        sheet: Sheet<'a>,
+        progress: Progress,
+        context: &'a Context,
+        total: u64,
+    ) -> Self {
         Self {
             sheet: Some(sheet),
             progress,
@@ -40,6 +48,7 @@ impl<'a> Report<'a> {
             sent: 0,
             failed: 0,
             first_error: None,
+            single: total == 1,
             stopped: false,
             interrupted: false,
         }
@@ -79,6 +88,7 @@ impl<'a> Report<'a> {
             }
             Err(error) => {
                 self.failed += count;
+                let names = if self.single { &[] } else { names };
                 for name in names {
                     let text = format!("not acknowledged: {name}: {error}");
                     self.context.output.warn(&text);
