@@ -43,8 +43,8 @@ complete -c rmq -n "__fish_rmq_needs_command" -s v -l verbose -d 'Say more on st
 complete -c rmq -n "__fish_rmq_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq -n "__fish_rmq_needs_command" -s V -l version -d 'Print version'
 complete -c rmq -n "__fish_rmq_needs_command" -f -a "serve" -d 'Run the node: name server and broker'
-complete -c rmq -n "__fish_rmq_needs_command" -f -a "send" -d '(not built yet)'
-complete -c rmq -n "__fish_rmq_needs_command" -f -a "consume" -d '(not built yet)'
+complete -c rmq -n "__fish_rmq_needs_command" -f -a "send" -d 'Send messages to a topic'
+complete -c rmq -n "__fish_rmq_needs_command" -f -a "consume" -d 'Look at the messages of a topic, or consume them as a group'
 complete -c rmq -n "__fish_rmq_needs_command" -f -a "inspect" -d 'Look into a store directory, without a broker'
 complete -c rmq -n "__fish_rmq_needs_command" -f -a "completion" -d 'Print the completion script of a shell'
 complete -c rmq -n "__fish_rmq_needs_command" -f -a "man" -d 'Print a manual page (read it with `rmq man | man -l -`)'
@@ -83,6 +83,22 @@ complete -c rmq -n "__fish_rmq_using_subcommand serve" -l utc -d 'Print times in
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -s v -l verbose -d 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -s V -l version -d 'Print version'
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l input -d 'Form of stdin: jsonl takes what \'consume -o jsonl\' printed' -r -f -a "text\t'All of it is one body'
+jsonl\t'Every line is a message as consume -o jsonl prints it'"
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l tag -d 'Tag that consumers filter by' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -s k -l key -d 'Key to find the message by; may be repeated' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -s H -l property -d 'Property of the message; may be repeated' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l count -d 'Send each message so many times' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l queue -d 'Send to this queue only; with several brokers name one with --broker' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l broker -d 'The broker of --queue' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l delay-level -d 'Deliver later: level 1 (1 s) to 18 (2 h)' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l delay -d 'Deliver after so long' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l at -d 'Deliver at this time' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l batch -d 'Send up to N messages in one request' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l window -d 'Requests under way at a time' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l timeout -d 'Longest time for one message, all tries together' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l retry -d 'Tries on another broker after a failure' -r
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l producer-group -d 'Producer group' -r
 complete -c rmq -n "__fish_rmq_using_subcommand send" -s o -l output -d 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]' -r -f -a "table\t'Aligned columns for reading'
 wide\t'The table with all its columns'
 json\t'One JSON document'
@@ -96,11 +112,26 @@ complete -c rmq -n "__fish_rmq_using_subcommand send" -l namesrv -d 'Name server
 complete -c rmq -n "__fish_rmq_using_subcommand send" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or TERM is dumb'
 always\t'Also in a pipe'
 never\t'Never'"
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l lines -d 'Every line of stdin is a message'
+complete -c rmq -n "__fish_rmq_using_subcommand send" -s 0 -l null -d 'Messages on stdin end with a zero byte instead of a line end'
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l oneway -d 'Do not wait for acknowledgements'
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l no-compress -d 'Do not pack bodies of 4 KiB and more'
+complete -c rmq -n "__fish_rmq_using_subcommand send" -l dry-run -d 'Show what would be sent'
 complete -c rmq -n "__fish_rmq_using_subcommand send" -l no-progress -d 'No progress bars'
 complete -c rmq -n "__fish_rmq_using_subcommand send" -l utc -d 'Print times in UTC instead of the local zone'
 complete -c rmq -n "__fish_rmq_using_subcommand send" -s v -l verbose -d 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
 complete -c rmq -n "__fish_rmq_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq -n "__fish_rmq_using_subcommand send" -s V -l version -d 'Print version'
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -s g -l group -d 'Join this consumer group and move its offsets' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l from -d 'Where to begin: earliest, latest, -100 (the last hundred), an offset, or a time (-10m, 2026-11-22T10:00)' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l to -d 'End at this time, or at the end there was at the start' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -s n -l count -d 'End after so many messages; exit 9 if there were fewer' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l idle -d 'End when nothing has come for so long' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l timeout -d 'End after so long' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l queue -d 'Only these queues, by number' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l tag -d 'Only messages with one of these tags: \'a || b\'' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -s k -l key -d 'Only messages with this key' -r
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -s f -l format -d 'Print each message in this form instead, e.g. \'%p:%o %s\\n\'' -r
 complete -c rmq -n "__fish_rmq_using_subcommand consume" -s o -l output -d 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]' -r -f -a "table\t'Aligned columns for reading'
 wide\t'The table with all its columns'
 json\t'One JSON document'
@@ -114,6 +145,8 @@ complete -c rmq -n "__fish_rmq_using_subcommand consume" -l namesrv -d 'Name ser
 complete -c rmq -n "__fish_rmq_using_subcommand consume" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or TERM is dumb'
 always\t'Also in a pipe'
 never\t'Never'"
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l follow -d 'Go on with what comes in'
+complete -c rmq -n "__fish_rmq_using_subcommand consume" -l dry-run -d 'With --group: show what the group would get, without joining it or moving its offsets'
 complete -c rmq -n "__fish_rmq_using_subcommand consume" -l no-progress -d 'No progress bars'
 complete -c rmq -n "__fish_rmq_using_subcommand consume" -l utc -d 'Print times in UTC instead of the local zone'
 complete -c rmq -n "__fish_rmq_using_subcommand consume" -s v -l verbose -d 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
@@ -309,8 +342,8 @@ complete -c rmq -n "__fish_rmq_using_subcommand generate" -s v -l verbose -d 'Sa
 complete -c rmq -n "__fish_rmq_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rmq -n "__fish_rmq_using_subcommand generate" -s V -l version -d 'Print version'
 complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "serve" -d 'Run the node: name server and broker'
-complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "send" -d '(not built yet)'
-complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "consume" -d '(not built yet)'
+complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "send" -d 'Send messages to a topic'
+complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "consume" -d 'Look at the messages of a topic, or consume them as a group'
 complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "inspect" -d 'Look into a store directory, without a broker'
 complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "completion" -d 'Print the completion script of a shell'
 complete -c rmq -n "__fish_rmq_using_subcommand help; and not __fish_seen_subcommand_from serve send consume inspect completion man generate help" -f -a "man" -d 'Print a manual page (read it with `rmq man | man -l -`)'
