@@ -150,7 +150,7 @@ mod tests {
             while at < bytes.len() {
                 let record = Record::parse(&bytes[at..]).unwrap();
                 assert!(record.crc_ok());
-                assert_eq!(record.physical_offset, 1000 + at as i64);
+                assert_eq!(record.physical_offset, i64::try_from(1000 + at).unwrap());
                 at += record.size as usize;
             }
         }

@@ -112,7 +112,7 @@ pub struct Store {
 
 impl Store {
     /// Opens a directory, makes it when absent, and repairs what a crash left behind.
-    pub fn open(
+    pub(crate) fn open(
         mut options: StoreOptions,
         clock: Clock,
     ) -> Result<(Arc<Self>, RecoveryReport), StoreError> {
@@ -131,7 +131,14 @@ impl Store {
             clock: &clock,
             clean,
             checkpoint,
-        })?;
+        });
+        if let Err(StoreError::LogFileSize { .. } | StoreError::LogFileName { .. }) = &recovered
+            && clean
+        {
+            // Nothing was touched, so the next start, with the right settings, need not look for a crash.
+            lock::end_running(&layout)?;
+        }
+        let recovered = recovered?;
         let report = recovered.report;
         let shared = Arc::new(Shared {
             writer: Writer::new(
@@ -160,6 +167,7 @@ impl Store {
             keeper_signal: Signal::default(),
         });
         // What recovery read may be in the page cache only.
+        shared.log.flushed.reset(recovered.start);
         shared.flush_log()?;
         shared.log.flushed.advance(report.log_end);
         let workers = flush::start(&shared)

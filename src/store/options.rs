@@ -115,7 +115,7 @@ impl StoreOptions {
             flush: FlushMode::Async {
                 interval: Duration::from_millis(500),
             },
-            queue_flush_interval: Duration::from_millis(1000),
+            queue_flush_interval: Duration::from_secs(1),
             file_reserved_hours: 72,
             delete_when: "04".to_owned(),
             disk_max_used_ratio: 75,

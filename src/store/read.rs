@@ -193,22 +193,10 @@ impl Store {
         timestamp_ms: i64,
         boundary: Boundary,
     ) -> QueueOffset {
-        let (min, max) = (queue.min_offset().get(), queue.max_offset().get());
+        let min = queue.min_offset().get();
         let first_where = |past: &dyn Fn(i64) -> bool| {
-            let (mut low, mut high) = (min, max);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                // A record that retention takes away meanwhile is old: the answer lies behind it.
-                let time = queue
-                    .entry(middle)
-                    .and_then(|entry| self.store_time_of(&entry));
-                if time.is_some_and(past) {
-                    high = middle;
-                } else {
-                    low = middle + 1;
-                }
-            }
-            low
+            // A record that retention takes away meanwhile is old: the answer lies behind it.
+            queue.first_where(min, |entry| self.store_time_of(entry).is_some_and(past))
         };
         let offset = match boundary {
             Boundary::Lower => first_where(&|time| time >= timestamp_ms),

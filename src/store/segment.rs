@@ -90,11 +90,6 @@ impl Segment {
         self.base.saturating_add(self.size as u64)
     }
 
-    /// The length of the file.
-    pub(crate) fn size(&self) -> usize {
-        self.size
-    }
-
     /// Where the file lies.
     pub(crate) fn path(&self) -> &Path {
         &self.path

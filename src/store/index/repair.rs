@@ -42,10 +42,6 @@ pub(crate) fn open(
             continue;
         }
         if len != geometry.file_bytes() {
-            if trust.clean && ends < trust.below {
-                // Made with other settings. It can still be read; the next entries go to a new file.
-                return Ok(IndexWriter::new(dir, geometry, files, None, Some(ends)));
-            }
             remove(&mut files)?;
             continue;
         }

@@ -55,6 +55,8 @@ pub(crate) struct Recovered {
     pub(crate) index: IndexWriter,
     pub(crate) tail: Arc<Segment>,
     pub(crate) last: LastRecord,
+    /// Where the walk began: what lies before was durable already.
+    pub(crate) start: u64,
     pub(crate) report: RecoveryReport,
 }
 
@@ -83,8 +85,8 @@ pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     // Everything can be read while recovery looks for the end.
     log.appended
         .reset(log.segments().last().map_or(log_min, |last| last.end()));
-    let index_missing = setting.options.index_enabled && index_files.is_empty();
-    let start = if index_missing {
+    let index_lost = setting.options.index_enabled && !index_is_usable(setting, &index_files)?;
+    let start = if index_lost || !queues.is_whole() {
         log_min
     } else {
         start_of_walk(setting, &log, &queues, log_min)
@@ -98,6 +100,31 @@ pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
         pass.walk()?;
     }
     finish(setting, log, queues, pass)
+}
+
+/// Whether there is an index of the configured size. Files of another size cannot be added to: they go, and the whole
+/// index is made again.
+fn index_is_usable(setting: &Setting<'_>, files: &[PathBuf]) -> Result<bool, StoreError> {
+    let expected = geometry(setting.options).file_bytes();
+    let fits = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.len() == expected);
+    if files.iter().all(fits) {
+        return Ok(!files.is_empty());
+    }
+    tracing::warn!(
+        "the key index in {} was made with other sizes and is made again",
+        setting.layout.index().display()
+    );
+    for path in files {
+        std::fs::remove_file(path).map_err(StoreError::io("delete", path))?;
+    }
+    Ok(false)
+}
+
+fn geometry(options: &StoreOptions) -> Geometry {
+    Geometry {
+        slots: options.index_slots,
+        entries: options.index_entries,
+    }
 }
 
 /// Where the walk over the log has to begin.
@@ -152,7 +179,15 @@ fn open_log(setting: &Setting<'_>) -> Result<Arc<Log>, StoreError> {
     let size = setting.options.log_file_bytes;
     check_files(&files, size)?;
     let mut segments: Vec<Arc<Segment>> = Vec::new();
-    for file in &files {
+    // Only the newest files are written to; one of them becomes the tail.
+    let handle = |index: usize| {
+        if index + 2 >= files.len() {
+            Handle::Keep
+        } else {
+            Handle::Reopen
+        }
+    };
+    for (index, file) in files.iter().enumerate() {
         while let Some(base) = segments
             .last()
             .map(|last| last.end())
@@ -163,7 +198,7 @@ fn open_log(setting: &Setting<'_>) -> Result<Arc<Log>, StoreError> {
                 layout::segment_name(base),
                 dir.display()
             );
-            segments.push(open_segment(&dir, base, size)?);
+            segments.push(open_segment(&dir, base, size, Handle::Reopen)?);
         }
         if file.len < size {
             tracing::warn!(
@@ -172,14 +207,19 @@ fn open_log(setting: &Setting<'_>) -> Result<Arc<Log>, StoreError> {
                 file.len
             );
         }
-        segments.push(open_segment(&dir, file.base, size)?);
+        segments.push(open_segment(&dir, file.base, size, handle(index))?);
     }
     Ok(Arc::new(Log::new(dir, size, segments)))
 }
 
-fn open_segment(dir: &Path, base: u64, size: u64) -> Result<Arc<Segment>, StoreError> {
+fn open_segment(
+    dir: &Path,
+    base: u64,
+    size: u64,
+    handle: Handle,
+) -> Result<Arc<Segment>, StoreError> {
     let path = dir.join(layout::segment_name(base));
-    Segment::open(dir, base, size, Handle::Keep)
+    Segment::open(dir, base, size, handle)
         .map(Arc::new)
         .map_err(StoreError::io("open", &path))
 }
@@ -256,6 +296,14 @@ fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u64 {
     low
 }
 
+/// A damaged stretch, and the store time of the record in front of it.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    from: u64,
+    to: u64,
+    store_timestamp_ms: i64,
+}
+
 /// One walk over the log from a position to its end.
 struct Pass<'a> {
     setting: &'a Setting<'a>,
@@ -269,7 +317,7 @@ struct Pass<'a> {
     end: u64,
     last: LastRecord,
     scanned: u64,
-    damaged: Vec<(u64, u64)>,
+    damaged: Vec<Gap>,
     /// Topics whose queues are in `batchconsumequeue`, which is not ours to write.
     batch_topics: BTreeSet<String>,
 }
@@ -332,7 +380,7 @@ impl<'a> Pass<'a> {
         let mut walk = Walk::over_files(&files)
             .behind_end(self.resume)
             .starting_at(LogOffset::new(self.start));
-        let mut gaps: Vec<(u64, u64)> = Vec::new();
+        let mut gaps: Vec<Gap> = Vec::new();
         while let Some(item) = walk.next_item() {
             match item {
                 Item::Record(stored) => {
@@ -358,19 +406,27 @@ impl<'a> Pass<'a> {
                         break;
                     }
                     let segment = self.log.segment_at(at.get());
-                    gaps.extend(segment.map(|segment| (at.get(), segment.end())));
+                    gaps.extend(segment.map(|segment| self.gap(at.get(), segment.end())));
                 }
                 Item::Damaged(damage) => {
                     tracing::warn!("the log is damaged at {}: {}", damage.at, damage.reason);
                     if !self.resume {
                         break;
                     }
-                    gaps.push((damage.at.get(), damage.until.get()));
+                    gaps.push(self.gap(damage.at.get(), damage.until.get()));
                 }
             }
         }
         self.write_out()?;
         Ok(true)
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Gap {
+        Gap {
+            from,
+            to,
+            store_timestamp_ms: self.last.store_timestamp_ms,
+        }
     }
 
     fn dispatch(&mut self, record: &Record<'_>) -> Result<bool, StoreError> {
@@ -410,7 +466,7 @@ impl<'a> Pass<'a> {
                 .put(record, self.setting.clock.now_ms())
                 .map_err(StoreError::io("write the index in", &dir))?;
         }
-        if self.scanned % WRITE_OUT_EVERY == 0 {
+        if self.scanned.is_multiple_of(WRITE_OUT_EVERY) {
             self.write_out()?;
         }
         Ok(true)
@@ -490,10 +546,7 @@ impl<'a> Pass<'a> {
 }
 
 fn open_index(setting: &Setting<'_>, log: &Log, trust: Trust) -> Result<IndexWriter, StoreError> {
-    let geometry = Geometry {
-        slots: setting.options.index_slots,
-        entries: setting.options.index_entries,
-    };
+    let geometry = geometry(setting.options);
     let dir = setting.layout.index();
     if !setting.options.index_enabled {
         return Ok(IndexWriter::new(&dir, geometry, Vec::new(), None, None));
@@ -532,17 +585,16 @@ fn finish(
         ..
     } = pass;
     let cut_dir = setting.layout.dir().join(cut::DIR);
-    for &(from, to) in &damaged {
-        mend(&log, &cut_dir, from, to, last.store_timestamp_ms)?;
+    for gap in &damaged {
+        mend(&log, &cut_dir, *gap)?;
     }
     let cut = cut_tail(&log, &cut_dir, end)?;
-    let tail = match log.segment_at(end) {
-        Some(segment) => segment,
-        None => {
-            let segment = open_segment(&log.dir, end, log.file_bytes)?;
-            log.push_segment(Arc::clone(&segment));
-            segment
-        }
+    let tail = if let Some(segment) = log.segment_at(end) {
+        segment
+    } else {
+        let segment = open_segment(&log.dir, end, log.file_bytes, Handle::Keep)?;
+        log.push_segment(Arc::clone(&segment));
+        segment
     };
     log.appended.reset(end);
     let beyond = u64::try_from(index.newest().1).is_ok_and(|newest| newest >= end);
@@ -564,7 +616,10 @@ fn finish(
         log_end: end,
         scanned,
         rebuilt: start == log_min && scanned > 0,
-        damaged,
+        damaged: damaged
+            .iter()
+            .map(|gap| (gap.from, gap.to - gap.from))
+            .collect(),
         cut,
     };
     Ok(Recovered {
@@ -573,6 +628,7 @@ fn finish(
         index,
         tail,
         last,
+        start: start.min(end),
         report,
     })
 }
@@ -612,19 +668,19 @@ fn refile(
 }
 
 /// Makes a damaged stretch something both brokers walk over.
-fn mend(log: &Log, cut_dir: &Path, from: u64, to: u64, time_ms: i64) -> Result<(), StoreError> {
-    let mut at = from;
-    while at < to {
+fn mend(log: &Log, cut_dir: &Path, gap: Gap) -> Result<(), StoreError> {
+    let mut at = gap.from;
+    while at < gap.to {
         let Some(segment) = log.segment_at(at) else {
             return Ok(());
         };
-        let until = to.min(segment.end());
+        let until = gap.to.min(segment.end());
         cut::save(&segment, at, until, cut_dir)?;
         let place = usize::try_from(at - segment.base()).unwrap_or_default();
         let bytes = if until == segment.end() {
             cut::blank(until - at)
         } else {
-            cut::placeholders(at, until, time_ms)
+            cut::placeholders(at, until, gap.store_timestamp_ms)
         };
         let path: PathBuf = segment.path().to_owned();
         if let Some(bytes) = bytes {

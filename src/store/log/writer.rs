@@ -277,11 +277,6 @@ impl Writer {
         self.tail.lock().broken.get_or_insert(why);
     }
 
-    /// Why writes are refused for good, if they are.
-    pub(crate) fn broken(&self) -> Option<String> {
-        self.tail.lock().broken.clone()
-    }
-
     /// The last record of the log.
     pub(crate) fn last(&self) -> LastRecord {
         self.tail.lock().last

@@ -39,21 +39,28 @@ impl Files {
     }
 
     /// Opens what is there. How many entries are valid is for the caller to find out ([`Files::set_end`]).
-    pub(crate) fn open(dir: &Path, file_bytes: u64) -> io::Result<Self> {
+    ///
+    /// The flag is false when files are missing in between: those behind are deleted then, and the queue must be made
+    /// again from the log.
+    pub(crate) fn open(dir: &Path, file_bytes: u64) -> io::Result<(Self, bool)> {
         let file_bytes = whole_entries(file_bytes);
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         let found = layout::segments(dir)?;
+        let mut whole = true;
         for (index, file) in found.iter().enumerate() {
-            // A file of another size was made with another configuration; its size is kept if it is whole
-            // entries, since what follows it begins where it ends.
+            // Every file reaches to the next one; a last one of another configuration keeps its size.
             let next = found.get(index + 1).map(|next| next.base);
-            let size = next.map_or(file_bytes, |next| next - file.base);
+            let size = next.map_or(file.len.next_multiple_of(ENTRY).max(file_bytes), |next| {
+                next - file.base
+            });
             let follows = segments.last().is_none_or(|last| last.end() == file.base);
-            if !follows || size % ENTRY != 0 || file.base % ENTRY != 0 {
-                return Err(io::Error::other(format!(
-                    "{} does not continue the file before it",
-                    file.path.display()
-                )));
+            let aligned = size.is_multiple_of(ENTRY) && file.base.is_multiple_of(ENTRY);
+            let has_gap = next.is_some() && file.len < size;
+            whole &= follows && aligned && !has_gap;
+            if !whole {
+                tracing::warn!("{} does not belong where it is", file.path.display());
+                std::fs::remove_file(&file.path)?;
+                continue;
             }
             segments.push(Arc::new(Segment::open(
                 dir,
@@ -62,13 +69,14 @@ impl Files {
                 Handle::Reopen,
             )?));
         }
-        Ok(Self {
+        let files = Self {
             dir: dir.to_owned(),
             file_bytes,
             written: AtomicU64::new(segments.first().map_or(0, |first| first.base() / ENTRY)),
             segments: RwLock::new(segments),
             dirty: Mutex::new(Vec::new()),
-        })
+        };
+        Ok((files, whole))
     }
 
     /// The first entry the files have room for.
@@ -95,10 +103,6 @@ impl Files {
     /// Says how many entries are valid.
     pub(crate) fn set_end(&self, end: u64) {
         self.written.store(end, Ordering::Release);
-    }
-
-    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
-        self.segments.read().clone()
     }
 
     fn segment_of(&self, at: u64) -> Option<Arc<Segment>> {

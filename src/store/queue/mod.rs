@@ -11,7 +11,6 @@ pub(crate) mod table;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -206,20 +205,28 @@ impl Queue {
 
     /// Finds the first entry whose record is still in the log and makes it the queue's min offset.
     pub(crate) fn raise_min(&self, log_min: u64) {
-        let (mut low, mut high) = (self.files.start(), self.max());
+        let readable = |entry: &Entry| {
+            entry.is_plausible() && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_min)
+        };
+        let min = self.first_where(self.files.start(), readable);
+        self.min.store(min, Ordering::Release);
+    }
+
+    /// The first entry from `low` on for which `past` holds, if it holds for all behind that one; else the end. Fillers
+    /// are not asked: they stand for nothing, wherever they are.
+    pub(crate) fn first_where(&self, mut low: u64, past: impl Fn(&Entry) -> bool) -> u64 {
+        let mut high = self.max();
         while low < high {
             let middle = low + (high - low) / 2;
-            let readable = self.entry(middle).is_some_and(|entry| {
-                entry.is_plausible()
-                    && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_min)
-            });
-            if readable {
-                high = middle;
-            } else {
-                low = middle + 1;
+            let asked = (low..=middle)
+                .rev()
+                .find_map(|at| Some((at, self.entry(at)?)).filter(|(_, entry)| !entry.is_filler()));
+            match asked {
+                Some((at, entry)) if past(&entry) => high = at,
+                _ => low = middle + 1,
             }
         }
-        self.min.store(low, Ordering::Release);
+        low
     }
 
     /// Deletes the files that hold only entries below the min offset. Returns how many.

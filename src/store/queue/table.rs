@@ -15,13 +15,15 @@ use crate::store::layout::{self, Layout};
 pub(crate) struct QueueTable {
     layout: Layout,
     file_bytes: u64,
+    whole: bool,
     queues: RwLock<HashMap<TopicName, BTreeMap<QueueId, Arc<Queue>>>>,
 }
 
 impl QueueTable {
     /// Opens the queues that have a directory.
     pub(crate) fn open(layout: Layout, file_bytes: u64) -> io::Result<Self> {
-        let table = Self {
+        let mut table = Self {
+            whole: true,
             layout,
             file_bytes,
             queues: RwLock::new(HashMap::new()),
@@ -29,7 +31,8 @@ impl QueueTable {
         for (topic, id) in layout::queues(&table.layout.consume_queues())? {
             let (topic, id) = (TopicName::stored(&topic), QueueId::new(id));
             let dir = table.layout.consume_queue(topic.as_str(), id.get());
-            let files = Files::open(&dir, file_bytes)?;
+            let (files, whole) = Files::open(&dir, file_bytes)?;
+            table.whole &= whole;
             let queue = Arc::new(Queue::new(topic.clone(), id, files));
             table
                 .queues
@@ -39,6 +42,11 @@ impl QueueTable {
                 .insert(id, queue);
         }
         Ok(table)
+    }
+
+    /// Whether no file was missing when the queues were opened.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// A queue that is there.

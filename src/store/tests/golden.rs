@@ -55,7 +55,7 @@ pub(super) fn unpack(case: &str) -> Case {
         queue_file_bytes: number("mappedFileSizeConsumeQueue", 6_000_000),
         index_slots: u32::try_from(number("maxHashSlotNum", 5_000_000)).unwrap(),
         index_entries: u32::try_from(number("maxIndexNum", 20_000_000)).unwrap(),
-        retention_interval: Duration::from_secs(3600),
+        retention_interval: Duration::from_hours(1),
         ..defaults
     };
     Case { dir, options }

@@ -81,7 +81,10 @@ fn old_files_go_and_readers_keep_their_bytes() {
     let (store, _) = Store::open(
         StoreOptions {
             file_reserved_hours: 0,
-            delete_when: (0..24).map(|hour| format!("{hour};")).collect(),
+            delete_when: (0..24)
+                .map(|hour| hour.to_string())
+                .collect::<Vec<_>>()
+                .join(";"),
             ..options(dir.path())
         },
         Clock::System,
@@ -99,7 +102,10 @@ fn old_files_go_and_readers_keep_their_bytes() {
     assert!(min > 0 && min < 300, "{min}");
     assert_eq!(first.as_ref(), copy);
     assert!(store.record_at(LogOffset::ZERO).is_none());
-    assert_eq!(bodies(&store, "T", 0), numbered(300)[min as usize..]);
+    assert_eq!(
+        bodies(&store, "T", 0),
+        numbered(300)[usize::try_from(min).unwrap()..]
+    );
     let limits = ReadLimits {
         messages: 1,
         bytes: 1,
@@ -209,7 +215,7 @@ fn many_writers_and_a_reader() {
                     let appended = send(store, "T", writer % 2, &format!("{writer}.{n}"));
                     let slice = store.record_at(appended.log_offset).unwrap();
                     let record = Record::parse(slice.as_ref()).unwrap();
-                    assert_eq!(record.queue_offset as u64, appended.queue_offset.get());
+                    assert_eq!(record.queue_offset, appended.queue_offset.to_wire());
                 }
             });
         }
@@ -278,6 +284,63 @@ fn one_store_to_a_directory_and_clear_errors() {
     // The later topic of that name wins.
     let (store, _) = open(dir.path());
     assert_eq!(bodies(&store, "T", 0), ["again"]);
+}
+
+#[test]
+fn lost_queue_files_and_other_index_sizes_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for body in numbered(200) {
+        send(&store, "T", 0, &body);
+    }
+    store.shutdown().unwrap();
+    drop(store);
+    std::fs::remove_file(dir.path().join("consumequeue/T/0/00000000000000001200")).unwrap();
+    let (store, report) = open(dir.path());
+    assert!(report.rebuilt);
+    assert_eq!(bodies(&store, "T", 0), numbered(200));
+    store.shutdown().unwrap();
+    drop(store);
+    let other = StoreOptions {
+        index_slots: 60,
+        queue_file_bytes: 400,
+        ..options(dir.path())
+    };
+    let (store, _) = Store::open(other, Clock::System).unwrap();
+    assert_eq!(bodies(&store, "T", 0), numbered(200));
+    assert_eq!(
+        store.query("T", "common", 1000, 0, i64::MAX).slices.len(),
+        200
+    );
+    send(&store, "T", 0, "m200");
+    store.shutdown().unwrap();
+    drop(store);
+    let (store, _) = open(dir.path());
+    assert_eq!(bodies(&store, "T", 0), numbered(201));
+}
+
+#[test]
+fn a_long_loss_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for body in numbered(500) {
+        send(&store, "T", 0, &body);
+    }
+    crash(store);
+    std::fs::remove_file(dir.path().join("commitlog/00000000000000016384")).unwrap();
+    let (store, report) = open(dir.path());
+    assert_eq!(report.damaged, [(16_384, 16_384)]);
+    let left = bodies(&store, "T", 0);
+    assert!(left.len() < 450 && left.len() > 300, "{}", left.len());
+    assert_eq!(
+        (left[0].as_str(), left.last().unwrap().as_str()),
+        ("m0", "m499")
+    );
+    let queue = store.find_queue("T", QueueId::new(0)).unwrap();
+    assert_eq!(
+        (queue.min_offset().get(), queue.max_offset().get()),
+        (0, 500)
+    );
 }
 
 /// Not a check but a figure: `cargo test --release --lib store::tests::limits::speed -- --ignored --nocapture`.

@@ -21,10 +21,10 @@ pub(super) fn options(dir: &Path) -> StoreOptions {
         index_slots: 50,
         index_entries: 40,
         flush: FlushMode::Async {
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
         },
-        queue_flush_interval: Duration::from_secs(60),
-        retention_interval: Duration::from_secs(3600),
+        queue_flush_interval: Duration::from_mins(1),
+        retention_interval: Duration::from_hours(1),
         ..StoreOptions::new(dir)
     }
 }
@@ -69,7 +69,12 @@ pub(super) fn send(store: &Store, topic: &str, queue: u32, body: &str) -> Append
     );
     group
         .push(
-            &draft(topic, queue as i32, body.as_bytes(), properties.as_bytes()),
+            &draft(
+                topic,
+                queue.cast_signed(),
+                body.as_bytes(),
+                properties.as_bytes(),
+            ),
             &to,
         )
         .unwrap();
