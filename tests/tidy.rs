@@ -1,4 +1,5 @@
 //! What the compiler does not check: which module may use which, and where `unsafe` may be.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

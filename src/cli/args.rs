@@ -1,4 +1,8 @@
 //! The one definition of the command line. Help, completions and man pages are made from it.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are printed as help, where backticks would be noise"
+)]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -80,6 +84,10 @@ pub(crate) enum Command {
 }
 
 /// The shells that completions exist for.
+#[allow(
+    clippy::enum_variant_names,
+    reason = "PowerShell's name ends as it does"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
     /// Bourne-again shell
@@ -88,7 +96,7 @@ pub(crate) enum Shell {
     Zsh,
     /// Friendly interactive shell
     Fish,
-    /// `PowerShell`
+    /// PowerShell
     #[value(name = "powershell")]
     PowerShell,
     /// Elvish

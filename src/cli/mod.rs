@@ -67,6 +67,10 @@ impl Context {
     }
 
     /// Runs a future to its end on a fresh runtime; for commands that talk to the network.
+    #[allow(
+        clippy::unused_self,
+        reason = "what runs a command's future belongs to the command's context"
+    )]
     pub(crate) fn block_on<T>(
         &self,
         future: impl Future<Output = Result<T, CliError>>,

@@ -1,4 +1,8 @@
 //! `rmq serve`: the node.
+#![allow(
+    clippy::doc_markdown,
+    reason = "comments of arguments are printed as help, where backticks would be noise"
+)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -127,21 +131,17 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let begin_ms = context.clock.now_ms();
     start_log(context);
     let ready_file = args.ready_file.clone();
-    let loaded =
-        load(&flags(args, context), environment()).map_err(|error| config_error(&error))?;
-    for warning in &loaded.warnings {
-        context.output.warn(warning);
-    }
+    let mut flags = flags(args, context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("rmq")
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
         let node = tokio::select! {
             biased;
             _ = signals.next() => return Ok(Exit::Ok),
-            node = Node::start_at(loaded.options, context.clock.clone()) => node.map_err(|error| node_error(&error))?,
+            node = start(&mut flags, context) => node?,
         };
         let took_ms = context.clock.now_ms() - begin_ms;
         if let Err(error) = announce(node.ready(), took_ms, ready_file.as_deref(), context) {
@@ -160,7 +160,36 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             let _ = std::fs::remove_file(path);
         }
         Ok(Exit::Ok)
-    })
+    });
+    // A recovery that was interrupted goes on in a thread; nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Starts the node. Where somebody can answer, a port that is taken is a question.
+async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
+    let mut loaded = load(flags, environment()).map_err(|error| config_error(&error))?;
+    for warning in &loaded.warnings {
+        context.output.warn(warning);
+    }
+    loop {
+        let error = match Node::start_at(loaded.options, context.clock.clone()).await {
+            Ok(node) => return Ok(node),
+            Err(error) => error,
+        };
+        let NodeError::PortTaken { flag, .. } = &error else {
+            return Err(node_error(&error));
+        };
+        let question = format!("{error}. Take any free one instead?");
+        if !context.output.can_ask() || !context.output.confirm(&question)? {
+            return Err(node_error(&error));
+        }
+        match *flag {
+            "--broker-port" => flags.broker_port = Some(0),
+            _ => flags.port = Some(0),
+        }
+        loaded = load(flags, environment()).map_err(|error| config_error(&error))?;
+    }
 }
 
 fn flags(args: Args, context: &Context) -> Flags {
@@ -197,11 +226,14 @@ fn start_log(context: &Context) {
         2 => "rmq=debug",
         _ => "rmq=trace",
     };
-    let filter = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|directives| !directives.is_empty())
-        .and_then(|directives| EnvFilter::try_new(directives).ok())
-        .unwrap_or_else(|| EnvFilter::new(level));
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = EnvFilter::try_new(if wanted.is_empty() { level } else { &wanted });
+    let filter = filter.unwrap_or_else(|error| {
+        context
+            .output
+            .warn(&format!("RUST_LOG is not understood: {error}"));
+        EnvFilter::new(level)
+    });
     let done = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,4 +1,5 @@
 //! The real binary: streams, exit codes, help, configuration errors, generated files.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod config;
 mod contract;

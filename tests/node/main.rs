@@ -1,4 +1,5 @@
 //! A live node in the test process.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::net::TcpStream;
 

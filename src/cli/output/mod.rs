@@ -64,6 +64,10 @@ pub(crate) struct Output {
     progress: bool,
 }
 
+#[allow(
+    clippy::unused_self,
+    reason = "who prints or asks holds the output, whether the call needs its fields or not"
+)]
 impl Output {
     /// Looks at the options, the streams and the environment once.
     pub(crate) fn new(global: &Global) -> Self {
@@ -138,10 +142,6 @@ impl Output {
         })
     }
 
-    #[allow(
-        clippy::unused_self,
-        reason = "a sheet can only be opened by someone who holds the output"
-    )]
     fn sheet_with<'a>(&self, renderer: Box<dyn Render + 'a>, flush_each: bool) -> Sheet<'a> {
         Sheet {
             renderer,
@@ -195,9 +195,15 @@ impl Output {
         Progress::new(self.progress, total, unit)
     }
 
-    /// Asks yes or no. Without a terminal on stdin it fails with exit 2, naming the flag that answers beforehand.
-    pub(crate) fn confirm(&self, question: &str, flag: &str) -> Result<bool, CliError> {
-        prompt::confirm(question, flag)
+    /// Whether somebody can answer a question. A command that must ask and cannot ends with exit 2 or the error at hand,
+    /// naming the flag that answers beforehand.
+    pub(crate) fn can_ask(&self) -> bool {
+        prompt::can_ask()
+    }
+
+    /// Asks yes or no; only after [`Output::can_ask`].
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, CliError> {
+        prompt::confirm(question)
     }
 }
 

@@ -4,14 +4,13 @@ use std::io::{self, IsTerminal};
 
 use crate::cli::exit::CliError;
 
+/// Whether somebody can answer: questions are read from stdin and shown on stderr.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks yes or no (no is the default).
-pub(super) fn confirm(question: &str, flag: &str) -> Result<bool, CliError> {
-    if !io::stdin().is_terminal() {
-        return Err(CliError::usage(format!(
-            "{question} Nobody can answer here: stdin is not a terminal"
-        ))
-        .hint(format!("say {flag} to answer beforehand")));
-    }
+pub(super) fn confirm(question: &str) -> Result<bool, CliError> {
     dialoguer::Confirm::new()
         .with_prompt(question)
         .default(false)

@@ -72,7 +72,6 @@ impl FromStr for TopicSpec {
 
 pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigError> {
     let mut resolver = Resolver {
-        role: flags.role,
         layers,
         bad: Vec::new(),
     };
@@ -90,7 +89,7 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
     broker.listen_port = ports.broker;
     broker.broker_ip1.clone_from(&advertised);
     broker.broker_ip2 = advertised;
-    let namesrv_port = resolver.own_name_server(ports.namesrv, listen, &broker, &name_servers);
+    let namesrv_port = own_name_server(ports.namesrv, listen, &broker, &name_servers);
     broker.namesrv_addr = name_servers
         .into_iter()
         .filter(|address| {
@@ -117,17 +116,16 @@ struct Ports {
 }
 
 struct Resolver {
-    role: Role,
     layers: Layers,
     bad: Vec<BadSetting>,
 }
 
 impl Resolver {
-    fn bad(&mut self, key: &str, origin: Origin, message: impl ToString) {
+    fn bad(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
         self.bad.push(BadSetting {
             origin,
             key: key.to_owned(),
-            message: message.to_string(),
+            message: message.into(),
         });
     }
 
@@ -278,23 +276,6 @@ impl Resolver {
         name_servers
     }
 
-    /// With `--role all`, the port in `namesrvAddr` that means this machine is where the name server listens.
-    fn own_name_server(
-        &self,
-        port: Option<u16>,
-        listen: IpAddr,
-        broker: &BrokerOptions,
-        name_servers: &[String],
-    ) -> u16 {
-        let written = || {
-            name_servers.iter().find_map(|address| {
-                let (host, port) = address.rsplit_once(':')?;
-                is_this_machine(host, listen, broker).then(|| port.parse().ok())?
-            })
-        };
-        port.or_else(written).unwrap_or(NAME_SERVER_PORT)
-    }
-
     /// Only masters exist so far, and Apache gives a master the id 0 whatever the file says.
     fn broker_role(&mut self) {
         if let Some(given) = self.layers.take("brokerRole") {
@@ -390,6 +371,22 @@ impl Resolver {
             warnings: self.layers.warnings,
         })
     }
+}
+
+/// With `--role all`, the port in `namesrvAddr` that means this machine is where the name server listens.
+fn own_name_server(
+    port: Option<u16>,
+    listen: IpAddr,
+    broker: &BrokerOptions,
+    name_servers: &[String],
+) -> u16 {
+    let written = || {
+        name_servers.iter().find_map(|address| {
+            let (host, port) = address.rsplit_once(':')?;
+            is_this_machine(host, listen, broker).then(|| port.parse().ok())?
+        })
+    };
+    port.or_else(written).unwrap_or(NAME_SERVER_PORT)
 }
 
 fn is_access_control(key: &str, value: &str) -> bool {
