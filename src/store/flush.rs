@@ -73,10 +73,11 @@ impl Shared {
 
     /// Brings the key index up to what is appended now.
     pub(crate) fn dispatch(&self) -> Result<(), StoreError> {
+        let until = self.log.appended.get();
         if !self.options.index_enabled {
+            self.dispatcher.lock().at = until;
             return Ok(());
         }
-        let until = self.log.appended.get();
         loop {
             let mut dispatcher = self.dispatcher.lock();
             let done = dispatcher

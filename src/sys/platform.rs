@@ -178,7 +178,7 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
 }
 
 /// The machine's memory, where the system tells it in a file.
-pub fn memory_bytes() -> Option<u64> {
+pub(crate) fn memory_bytes() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/meminfo").ok()?;
     let total = table
         .lines()

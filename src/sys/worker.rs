@@ -13,8 +13,6 @@ use parking_lot::{Condvar, Mutex};
 /// When a step wants to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// At once: there is more to do.
-    Again,
     /// After this time, or when signalled, whichever comes first.
     After(Duration),
     /// After this time, signalled or not: to let more work gather.
@@ -55,12 +53,11 @@ impl Signal {
         let (state, changed) = &*self.0;
         let mut state = state.lock();
         let deadline = match next {
-            Next::Again => return !state.stopping,
             Next::After(pause) | Next::Pause(pause) => deadline_after(pause),
             Next::Idle => None,
         };
         let heeds_signals = !matches!(next, Next::Pause(_));
-        while !(heeds_signals && state.signalled) && !state.stopping {
+        while !(state.stopping || heeds_signals && state.signalled) {
             match deadline {
                 Some(deadline) => {
                     if changed.wait_until(&mut state, deadline).timed_out() {

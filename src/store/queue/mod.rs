@@ -45,6 +45,8 @@ struct Memory {
 
 /// How many entries one step of the keeper copies out of memory at a time.
 const WRITE_STEP: usize = 16_384;
+/// How many entries, and bytes, a queue keeps room for when it has been emptied.
+const ROOM_KEPT: usize = 1024;
 
 impl Queue {
     pub(crate) fn new(topic: TopicName, id: QueueId, files: Files) -> Self {
@@ -159,6 +161,12 @@ impl Queue {
             let mut memory = self.memory.lock();
             memory.entries.drain(..count);
             memory.first += count as u64;
+            // After a burst there may be many queues that wait for the next one.
+            if memory.entries.is_empty() && memory.entries.capacity() > WRITE_STEP {
+                memory.entries.shrink_to(ROOM_KEPT);
+                buffer.clear();
+                buffer.shrink_to(ROOM_KEPT);
+            }
         }
     }
 
