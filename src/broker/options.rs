@@ -216,6 +216,26 @@ impl BrokerOptions {
         self.set_store(key, value)
     }
 
+    /// Sets one setting of a running broker. Those the store was opened with can only be set before.
+    pub(crate) fn set_while_running(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
+        const FIXED: [&str; 5] = [
+            "brokerName",
+            "brokerId",
+            "brokerIP1",
+            "listenPort",
+            "brokerClusterName",
+        ];
+        let restart = || bad(key, value, "this can be changed only with a restart");
+        if FIXED.contains(&key) {
+            return Err(restart());
+        }
+        if let Some(done) = self.set_own(key, value) {
+            return done;
+        }
+        self.clone().set_store(key, value)?;
+        Err(restart())
+    }
+
     fn set_store(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
         fn read<T: Setting>(key: &str, value: &str) -> Result<T, OptionError> {
             T::read(value).ok_or_else(|| bad(key, value, T::EXPECTED))

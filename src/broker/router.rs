@@ -26,6 +26,12 @@ pub(crate) fn route(
         Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
             admin::topic::create(broker, request);
         }
+        Code::GET_CONSUMER_RUNNING_INFO | Code::CONSUME_MESSAGE_DIRECTLY => {
+            admin::forward::to_client(broker, request);
+        }
+        Code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => {
+            admin::forward::consumer_status(broker, request);
+        }
         _ => {
             let answer = answer(broker, request).unwrap_or_else(Into::into);
             request.answer(answer);

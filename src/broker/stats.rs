@@ -205,6 +205,8 @@ pub(crate) struct Stats {
     pub(crate) found: Counter,
     /// Pulls that found nothing.
     pub(crate) missed: Counter,
+    /// All pulls.
+    pub(crate) pulls: Counter,
     /// Totals at midnight.
     pub(crate) mornings: Mornings,
     named: Mutex<BTreeMap<(StatsName, String), Arc<Counter>>>,
@@ -231,6 +233,7 @@ impl Stats {
             &self.transferred,
             &self.found,
             &self.missed,
+            &self.pulls,
         ];
         for counter in totals {
             counter.sample(now_ms);

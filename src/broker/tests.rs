@@ -481,3 +481,233 @@ async fn the_name_server_knows_an_automatic_topic() {
     );
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn administrators_are_answered() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, heartbeat("c1")).await;
+    let create = ask(
+        RequestCode::UPDATE_AND_CREATE_TOPIC,
+        &[
+            ("topic", "T"),
+            ("defaultTopic", "TBW102"),
+            ("readQueueNums", "2"),
+            ("writeQueueNums", "2"),
+            ("perm", "6"),
+            ("topicFilterType", "SINGLE_TAG"),
+            ("order", "false"),
+            ("attributes", "+message.type=FIFO"),
+        ],
+    );
+    let made = call(&channel, create.clone()).await;
+    assert_eq!(made.code, ResponseCode::SUCCESS, "{}", made.remark());
+    let config = call(
+        &channel,
+        ask(RequestCode::GET_TOPIC_CONFIG, &[("topic", "T")]),
+    )
+    .await;
+    assert_eq!(
+        String::from_utf8_lossy(&config.body),
+        r#"{"attributes":{"message.type":"FIFO"},"order":false,"perm":6,"readQueueNums":2,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":2}"#
+    );
+    for number in 0..6 {
+        call(&channel, send("T", number % 2, "KEYS\u{1}k\u{2}", b"x")).await;
+    }
+    let stats = call(
+        &channel,
+        ask(RequestCode::GET_TOPIC_STATS_INFO, &[("topic", "T")]),
+    )
+    .await;
+    let text = String::from_utf8_lossy(&stats.body).into_owned();
+    assert!(
+        text.contains(r#"{"brokerName":"broker-a","queueId":0,"topic":"T"}:{"#),
+        "{text}"
+    );
+
+    let reset = ask(
+        RequestCode::INVOKE_BROKER_TO_RESET_OFFSET,
+        &[
+            ("topic", "T"),
+            ("group", "g"),
+            ("timestamp", "0"),
+            ("isForce", "true"),
+            ("queueId", "-1"),
+            ("offset", "-1"),
+        ],
+    );
+    let reset = call(&channel, reset).await;
+    assert_eq!(
+        String::from_utf8_lossy(&reset.body),
+        r#"{"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:0,{"brokerName":"broker-a","queueId":1,"topic":"T"}:0}}"#
+    );
+    let moved = call(&channel, pull("T", 3, "*", 0)).await;
+    assert_eq!(
+        (moved.code, moved.remark()),
+        (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_RESET")
+    );
+    let codes = [
+        (RequestCode::GET_BROKER_RUNTIME_INFO, vec![]),
+        (RequestCode::GET_BROKER_CONFIG, vec![]),
+        (RequestCode::GET_ALL_TOPIC_CONFIG, vec![]),
+        (RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG, vec![]),
+        (RequestCode::GET_ALL_CONSUMER_OFFSET, vec![]),
+        (RequestCode::GET_ALL_DELAY_OFFSET, vec![]),
+        (RequestCode::GET_ALL_PRODUCER_INFO, vec![]),
+        (RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_BROKER, vec![]),
+        (
+            RequestCode::GET_CONSUMER_CONNECTION_LIST,
+            vec![("consumerGroup", "g")],
+        ),
+        (
+            RequestCode::GET_PRODUCER_CONNECTION_LIST,
+            vec![("producerGroup", "p")],
+        ),
+        (RequestCode::GET_CONSUME_STATS, vec![("consumerGroup", "g")]),
+        (
+            RequestCode::GET_BROKER_CONSUME_STATS,
+            vec![("isOrder", "false")],
+        ),
+        (
+            RequestCode::QUERY_TOPIC_CONSUME_BY_WHO,
+            vec![("topic", "T")],
+        ),
+        (RequestCode::QUERY_TOPICS_BY_CONSUMER, vec![("group", "g")]),
+        (
+            RequestCode::QUERY_SUBSCRIPTION_BY_CONSUMER,
+            vec![("group", "g"), ("topic", "T")],
+        ),
+        (
+            RequestCode::QUERY_CONSUME_TIME_SPAN,
+            vec![("group", "g"), ("topic", "T")],
+        ),
+        (
+            RequestCode::QUERY_CONSUME_QUEUE,
+            vec![
+                ("topic", "T"),
+                ("queueId", "0"),
+                ("index", "0"),
+                ("count", "10"),
+            ],
+        ),
+        (
+            RequestCode::VIEW_BROKER_STATS_DATA,
+            vec![("statsName", "TOPIC_PUT_NUMS"), ("statsKey", "T")],
+        ),
+        (
+            RequestCode::CLONE_GROUP_OFFSET,
+            vec![
+                ("srcGroup", "g"),
+                ("destGroup", "h"),
+                ("topic", "T"),
+                ("offline", "false"),
+            ],
+        ),
+        (
+            RequestCode::DELETE_SUBSCRIPTIONGROUP,
+            vec![("groupName", "h"), ("cleanOffset", "true")],
+        ),
+        (RequestCode::DELETE_TOPIC_IN_BROKER, vec![("topic", "T")]),
+    ];
+    for (code, fields) in codes {
+        let answer = call(&channel, ask(code, &fields)).await;
+        assert_eq!(
+            answer.code,
+            ResponseCode::SUCCESS,
+            "{code}: {}",
+            answer.remark()
+        );
+    }
+    let gone = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(gone.code, ResponseCode::TOPIC_NOT_EXIST);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_found_by_key_and_by_place() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let sent = call(
+        &channel,
+        send("T", 0, "KEYS\u{1}look me\u{2}UNIQ_KEY\u{1}U\u{2}", b"found"),
+    )
+    .await;
+    assert_eq!(sent.code, ResponseCode::SUCCESS);
+    let view = call(
+        &channel,
+        ask(RequestCode::VIEW_MESSAGE_BY_ID, &[("offset", "0")]),
+    )
+    .await;
+    assert_eq!(bodies(&view), ["found"]);
+    let absent = call(
+        &channel,
+        ask(RequestCode::VIEW_MESSAGE_BY_ID, &[("offset", "99999")]),
+    )
+    .await;
+    assert_eq!(absent.code, ResponseCode::SYSTEM_ERROR);
+    let query = |key: &'static str, unique: &'static str| {
+        ask(
+            RequestCode::QUERY_MESSAGE,
+            &[
+                ("topic", "T"),
+                ("key", key),
+                ("maxNum", "32"),
+                ("beginTimestamp", "0"),
+                ("endTimestamp", "9223372036854775807"),
+                ("_UNIQUE_KEY_QUERY", unique),
+            ],
+        )
+    };
+    let mut found = call(&channel, query("look", "false")).await;
+    // The index follows the log a moment later.
+    for _ in 0..100 {
+        if found.code == ResponseCode::SUCCESS {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        found = call(&channel, query("look", "false")).await;
+    }
+    assert_eq!(bodies(&found), ["found"]);
+    assert_eq!(bodies(&call(&channel, query("U", "true")).await), ["found"]);
+    let none = call(&channel, query("nothing", "false")).await;
+    assert_eq!(none.code, ResponseCode::QUERY_NOT_FOUND);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn settings_change_while_the_broker_runs() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    let update = |text: &'static str| ask(RequestCode::UPDATE_BROKER_CONFIG, &[]).with_body(text);
+    let done = call(&channel, update("# why\nautoCreateTopicEnable=false\n")).await;
+    assert_eq!(done.code, ResponseCode::SUCCESS, "{}", done.remark());
+    assert!(!fixture.broker.options.load().auto_create_topic_enable);
+    let black = call(&channel, update("brokerConfigPath=/etc/passwd")).await;
+    assert_eq!(black.code, ResponseCode::NO_PERMISSION);
+    let fixed = call(&channel, update("listenPort=1")).await;
+    assert_eq!(fixed.code, ResponseCode::SYSTEM_ERROR);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_vip_port_does_not_serve_pulls() {
+    let fixture = Fixture::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let vip = Port::vip(Arc::clone(&fixture.broker));
+    let vip = serve(listener, vip, ConnLimits::default()).unwrap();
+    let address = vip.local_addr().to_string();
+    let channel = connect(
+        &address,
+        Arc::<Peer>::default(),
+        ConnLimits::default(),
+        LIMIT,
+    )
+    .await
+    .unwrap();
+    let sent = call(&channel, send("T", 0, "", b"x")).await;
+    assert_eq!(sent.code, ResponseCode::SUCCESS);
+    let refused = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(refused.code, ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
+    vip.shutdown(Duration::from_millis(100)).await;
+    fixture.stop().await;
+}

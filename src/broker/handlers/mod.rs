@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::{Command, Head};
+use crate::protocol::fastjson;
 use crate::protocol::header::{FromFields, HeaderError};
 use crate::remoting::Channel;
 
@@ -43,7 +44,7 @@ impl<'a> Request<'a, '_> {
 
     /// The JSON body. Clients may write integer keys without quotes.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        crate::protocol::fastjson::from_slice(self.body)
+        fastjson::from_slice(self.body)
             .map_err(|error| Refusal::error(format!("the request body cannot be read: {error}")))
     }
 
@@ -102,9 +103,9 @@ pub(crate) fn success() -> Command {
     Command::response(ResponseCode::SUCCESS)
 }
 
-/// Success with a JSON body.
+/// Success with a JSON body, in the form Apache's readers take.
 pub(crate) fn json(body: &impl Serialize) -> Answer {
-    let bytes = serde_json::to_vec(body)
+    let bytes = fastjson::to_wire(body)
         .map_err(|error| Refusal::error(format!("the answer cannot be written: {error}")))?;
     Ok(success().with_body(bytes))
 }

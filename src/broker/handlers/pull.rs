@@ -111,6 +111,7 @@ impl Pull {
     /// Answers with what a read found.
     fn answer(&self, broker: &Broker, found: Found) {
         let (code, remark) = self.outcome(found.status);
+        broker.stats.pulls.add(1);
         if code == ResponseCode::SUCCESS {
             let (count, bytes) = (found.count as u64, found.bytes as u64);
             self.counters.nums.add(count);

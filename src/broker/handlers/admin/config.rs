@@ -1,0 +1,60 @@
+//! The broker's settings: shown (26) and changed while it runs (25).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::handlers::{Answer, Refusal, Request, success};
+use crate::broker::options::OptionError;
+use crate::broker::topics::next_version;
+use crate::protocol::codes::ResponseCode;
+use crate::protocol::header::broker::GetBrokerConfigResponseHeader;
+
+/// `GET_BROKER_CONFIG`: properties text.
+pub(super) fn get(broker: &Broker) -> Answer {
+    let mut text = String::new();
+    for (key, value) in broker.options.load().properties() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key}={value}");
+    }
+    let version = *broker.settings_version.lock();
+    let version = serde_json::to_string(&version).unwrap_or_default();
+    let header = GetBrokerConfigResponseHeader { version: &version };
+    Ok(success().with_header(&header).with_body(text))
+}
+
+/// `UPDATE_BROKER_CONFIG`: all of the given settings or none. What only a restart can change is refused, not forgotten.
+pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
+    let text = std::str::from_utf8(request.body)
+        .map_err(|_| Refusal::error("the properties are not UTF-8"))?;
+    let mut options = (*broker.options.load()).clone();
+    let blacklist = options.config_black_list.clone();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with(['#', '!']) {
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else {
+            return Err(Refusal::error(format!("string2Properties error: {line}")));
+        };
+        let key = key.trim();
+        let forbidden = ["configBlackList", "brokerConfigPath", "rocketmqHome"];
+        if forbidden.contains(&key) || blacklist.split(';').any(|listed| listed == key) {
+            return Err(Refusal::new(
+                ResponseCode::NO_PERMISSION,
+                "Can not update config in black list.",
+            ));
+        }
+        match options.set_while_running(key, value) {
+            Ok(()) => {}
+            // Apache passes over settings it does not know.
+            Err(OptionError::Unknown { key }) => {
+                tracing::warn!("an administrator sets {key}, which is unknown here");
+            }
+            Err(error) => return Err(Refusal::error(error.to_string())),
+        }
+    }
+    broker.options.publish(Arc::new(options));
+    next_version(&mut broker.settings_version.lock(), broker.clock.now_ms());
+    broker.registrar.announce();
+    Ok(success())
+}
