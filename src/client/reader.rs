@@ -250,7 +250,11 @@ impl PullReader {
             .streams
             .iter_mut()
             .filter(|stream| !stream.head.is_empty())
-            .min_by_key(|stream| stream.head.front().map(|head| head.store_timestamp));
+            .min_by_key(|stream| {
+                // Within a millisecond the log of the broker knows the order.
+                let head = stream.head.front();
+                head.map(|head| (head.store_timestamp, head.physical_offset))
+            });
         Ok(oldest.and_then(|stream| stream.head.pop_front()))
     }
 }

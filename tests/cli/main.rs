@@ -4,6 +4,7 @@
 mod config;
 mod contract;
 mod generated;
+mod messages;
 mod serve;
 
 use std::ffi::OsStr;

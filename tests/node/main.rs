@@ -1,6 +1,8 @@
 //! A live node in the test process.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod client;
+
 use std::net::TcpStream;
 
 use rmq::node::config::{Flags, Role, load};
