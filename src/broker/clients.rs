@@ -316,11 +316,6 @@ impl<H: Clone> Clients<H> {
         groups
     }
 
-    /// All consumer groups with members.
-    pub(crate) fn consumer_groups(&self) -> impl Iterator<Item = (&GroupName, &ConsumerGroup<H>)> {
-        self.consumers.iter()
-    }
-
     /// All producer groups with members.
     pub(crate) fn producer_groups(
         &self,

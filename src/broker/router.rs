@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::handlers::{
-    Answer, Refusal, Request, admin, assignment, client, lock, offset, pull, query, send, send_back,
+    Answer, Refusal, Request, admin, assignment, client, lock, offset, pull, query, reply, send,
+    send_back,
 };
 use super::session::Session;
 use crate::protocol::codes::{RequestCode as Code, ResponseCode};
@@ -22,6 +23,9 @@ pub(crate) fn route(
         }
         Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if !vip => {
             pull::handle(broker, session, request);
+        }
+        Code::SEND_REPLY_MESSAGE | Code::SEND_REPLY_MESSAGE_V2 => {
+            reply::handle(broker, session, request);
         }
         Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
             admin::topic::create(broker, request);
@@ -59,7 +63,7 @@ fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
         Code::UNLOCK_BATCH_MQ => lock::unlock(broker, request),
         Code::QUERY_ASSIGNMENT => assignment::query(),
         Code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(broker, request),
-        Code::GET_ALL_MESSAGE_REQUEST_MODE => assignment::all_modes(broker),
+        Code::GET_ALL_MESSAGE_REQUEST_MODE => Ok(assignment::all_modes(broker)),
         Code::END_TRANSACTION => Err(Refusal::unsupported("transactions")),
         _ => admin::answer(broker, request),
     }

@@ -32,9 +32,11 @@ impl Service for Peer {
 
     fn open(&self, _channel: &Arc<Channel>) {}
 
-    fn frames(&self, _session: &mut (), _channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
+    fn frames(&self, _session: &mut (), channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
         for frame in frames.drain(..) {
-            self.asked.lock().push(frame.parse().unwrap().0.code);
+            let (head, _) = frame.parse().unwrap();
+            self.asked.lock().push(head.code);
+            channel.answer(&head, Command::response(ResponseCode::SUCCESS));
         }
     }
 
@@ -483,6 +485,7 @@ async fn the_name_server_knows_an_automatic_topic() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one request after the other")]
 async fn administrators_are_answered() {
     let fixture = Fixture::start().await;
     let channel = fixture.connect().await;
@@ -709,5 +712,55 @@ async fn the_vip_port_does_not_serve_pulls() {
     let refused = call(&channel, pull("T", 0, "*", 0)).await;
     assert_eq!(refused.code, ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
     vip.shutdown(Duration::from_millis(100)).await;
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_reaches_whoever_asked() {
+    let fixture = Fixture::start().await;
+    let peer = Arc::<Peer>::default();
+    let asker = fixture.connect_as(&peer).await;
+    call(&asker, heartbeat("asker")).await;
+    let replier = fixture.connect().await;
+    let reply = |client: &str| {
+        let properties = format!("REPLY_TO_CLIENT\u{1}{client}\u{2}CORRELATION_ID\u{1}7\u{2}");
+        let mut request = send("DefaultCluster_REPLY_TOPIC", 0, &properties, b"answer");
+        request.code = RequestCode::SEND_REPLY_MESSAGE_V2.0;
+        request
+    };
+    let done = call(&replier, reply("asker")).await;
+    assert_eq!(done.code, ResponseCode::SUCCESS, "{}", done.remark());
+    assert_eq!(done.fields.get("queueOffset"), Some("0"));
+    let pushed = RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT.0;
+    assert!(peer.asked.lock().contains(&pushed));
+    let lost = call(&replier, reply("nobody")).await;
+    assert_eq!(lost.code, ResponseCode::SYSTEM_ERROR);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn sends_read_together_are_stored_together() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, send("T", 0, "", b"first")).await;
+    let calls: Vec<_> = (0..200)
+        .map(|number| channel.call(send("T", number % 4, "", b"x"), LIMIT))
+        .collect();
+    let mut offsets = Vec::new();
+    for call in calls {
+        let sent = call.await.unwrap();
+        assert_eq!(sent.code, ResponseCode::SUCCESS);
+        let header: SendMessageResponseHeader<'_> = sent.header().unwrap();
+        offsets.push((header.queue_id, header.queue_offset));
+    }
+    let expected: Vec<_> = (0..200)
+        .map(|number| {
+            (
+                number % 4,
+                i64::from(number / 4 + i32::from(number % 4 == 0)),
+            )
+        })
+        .collect();
+    assert_eq!(offsets, expected);
     fixture.stop().await;
 }

@@ -28,7 +28,7 @@ pub(crate) const PERM_INHERIT: i32 = 1;
 
 const SCHEDULE_QUEUES: i32 = 18;
 const SYSTEM_PREFIX: &str = "rmq_sys_";
-/// Half messages of the RocksDB engine, which 5.5 creates on every broker.
+/// Half messages of the `RocksDB` engine, which 5.5 creates on every broker.
 const ROCKSDB_HALF_TOPIC: &str = "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC";
 const ROCKSDB_OP_HALF_TOPIC: &str = "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC";
 const CHECKPOINT_TOPIC: &str = "CHECKPOINT_TOPIC";
@@ -186,16 +186,6 @@ impl Topics {
         config
     }
 
-    /// A topic by name.
-    pub(crate) fn get(&self, topic: &str) -> Option<&Arc<TopicConfig>> {
-        self.table.get(topic)
-    }
-
-    /// All topics in order of their names.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TopicName, &Arc<TopicConfig>)> {
-        self.table.iter()
-    }
-
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
@@ -317,11 +307,6 @@ impl Topics {
         changed
     }
 
-    /// The table's version.
-    pub(crate) fn version(&self) -> DataVersion {
-        self.version
-    }
-
     /// Moves with every change.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
@@ -429,7 +414,7 @@ mod tests {
     #[test]
     fn system_topics_are_those_of_5_5() {
         let topics = topics();
-        let names: Vec<_> = topics.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<_> = topics.table.keys().map(ToString::to_string).collect();
         assert_eq!(
             names,
             [
@@ -450,9 +435,9 @@ mod tests {
                 "rmq_sys_wheel_timer",
             ]
         );
-        assert_eq!(topics.version().counter, 0);
+        assert_eq!(topics.version.counter, 0);
         assert!(topics.is_system("broker-a") && !topics.is_system("orders"));
-        assert_eq!(topics.get("broker-a").unwrap().perm, 7);
+        assert_eq!(topics.table["broker-a"].perm, 7);
     }
 
     #[test]
@@ -467,7 +452,7 @@ mod tests {
             .create_from_template(&name, "TBW102", (9, 0), 3)
             .unwrap();
         assert!(Arc::ptr_eq(&made, &again));
-        assert_eq!(topics.version().counter, 1);
+        assert_eq!(topics.version.counter, 1);
         let other = TopicName::stored("other");
         assert!(
             topics
@@ -490,10 +475,10 @@ mod tests {
             .attributes
             .insert("+message.type".to_owned(), "FIFO".to_owned());
         topics.update(config.clone(), 2).unwrap();
-        assert_eq!(topics.get("T").unwrap().attributes["message.type"], "FIFO");
+        assert_eq!(topics.table["T"].attributes["message.type"], "FIFO");
         config.attributes = BTreeMap::from([("-message.type".to_owned(), String::new())]);
         topics.update(config, 3).unwrap();
-        assert!(topics.get("T").unwrap().attributes.is_empty());
+        assert!(topics.table["T"].attributes.is_empty());
     }
 
     #[test]

@@ -8,4 +8,4 @@
 
 mod tags;
 
-pub(crate) use tags::{ExpressionError, TAG_TYPE, TagFilter, is_tag_type};
+pub(crate) use tags::{TAG_TYPE, TagFilter, is_tag_type};

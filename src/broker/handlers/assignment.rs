@@ -8,6 +8,7 @@ use crate::base::ids::RETRY_PREFIX;
 use crate::broker::Broker;
 use crate::protocol::body::assignment::{MessageRequestMode, SetMessageRequestModeRequestBody};
 use crate::protocol::codes::ResponseCode;
+use crate::protocol::command::Command;
 
 /// `QUERY_ASSIGNMENT`.
 pub(crate) fn query() -> Answer {
@@ -32,6 +33,6 @@ pub(crate) fn set_mode(broker: &Broker, request: &Request<'_, '_>) -> Answer {
 }
 
 /// `GET_ALL_MESSAGE_REQUEST_MODE`, as slaves copy it.
-pub(crate) fn all_modes(broker: &Broker) -> Answer {
-    Ok(success().with_body(broker.modes.encoded()))
+pub(crate) fn all_modes(broker: &Broker) -> Command {
+    success().with_body(broker.modes.encoded())
 }

@@ -32,7 +32,7 @@ pub(crate) fn heartbeat(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             fingerprint: heartbeat.heartbeat_fingerprint,
             without_sub: light && heartbeat.without_sub,
         };
-        changed |= register(broker, member.clone(), consumer, terms);
+        changed |= register(broker, member.clone(), consumer, &terms);
     }
     let mut clients = broker.clients.lock();
     for producer in heartbeat.producer_data_set {
@@ -56,7 +56,7 @@ fn register(
     broker: &Broker,
     member: Member<Arc<Channel>>,
     consumer: ConsumerData,
-    terms: Terms,
+    terms: &Terms,
 ) -> bool {
     let Some(config) = broker.find_group(&consumer.group_name) else {
         return false;

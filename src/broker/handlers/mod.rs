@@ -10,6 +10,7 @@ pub(crate) mod lock;
 pub(crate) mod offset;
 pub(crate) mod pull;
 pub(crate) mod query;
+pub(crate) mod reply;
 pub(crate) mod send;
 pub(crate) mod send_back;
 

@@ -17,6 +17,7 @@ use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, QueueOffset, TopicName};
 use crate::broker::Broker;
 use crate::broker::clients::Subscription;
+use crate::broker::options::BrokerOptions;
 use crate::broker::parking::Parking;
 use crate::broker::session::{GroupCounters, Session};
 use crate::broker::topics::PERM_READ;
@@ -203,13 +204,8 @@ pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Requ
     }
 }
 
-fn check(
-    broker: &Broker,
-    session: &mut Session,
-    request: &Request<'_, '_>,
-) -> Result<(Pull, Patience), PullRefusal> {
-    let header: PullMessageRequestHeader<'_> = request.head.header().map_err(Refusal::from)?;
-    let options = Arc::clone(session.options.get());
+/// What the settings alone forbid.
+fn check_settings(options: &BrokerOptions, code: RequestCode) -> Result<(), PullRefusal> {
     if options.broker_permission & PERM_READ == 0 {
         let remark = format!(
             "the broker[{}] pulling message is forbidden",
@@ -217,14 +213,24 @@ fn check(
         );
         return Err(forbid(forbidden::BROKER, remark));
     }
-    let lite = request.head.request_code() == RequestCode::LITE_PULL_MESSAGE;
-    if lite && !options.lite_pull_message_enable {
+    if code == RequestCode::LITE_PULL_MESSAGE && !options.lite_pull_message_enable {
         let remark = format!(
             "the broker[{}] for lite pull consumer is forbidden",
             options.broker_ip1
         );
         return Err(forbid(forbidden::BROKER, remark));
     }
+    Ok(())
+}
+
+fn check(
+    broker: &Broker,
+    session: &mut Session,
+    request: &Request<'_, '_>,
+) -> Result<(Pull, Patience), PullRefusal> {
+    let header: PullMessageRequestHeader<'_> = request.head.header().map_err(Refusal::from)?;
+    let options = Arc::clone(session.options.get());
+    check_settings(&options, request.head.request_code())?;
     let group = session
         .group(broker, header.consumer_group)
         .ok_or_else(|| {
@@ -314,10 +320,7 @@ fn check(
     ))
 }
 
-fn limits(
-    header: &PullMessageRequestHeader<'_>,
-    options: &crate::broker::options::BrokerOptions,
-) -> ReadLimits {
+fn limits(header: &PullMessageRequestHeader<'_>, options: &BrokerOptions) -> ReadLimits {
     let asked = usize::try_from(header.max_msg_nums).unwrap_or(0);
     let messages_max = options.max_transfer_count_on_message_in_memory as usize;
     let bytes_max = options.max_transfer_bytes_on_message_in_memory as usize;
@@ -428,8 +431,8 @@ fn brought_along(
         } else {
             expression.to_owned()
         },
-        tags_set: filter.tags().iter().cloned().collect(),
-        code_set: filter.codes().iter().copied().collect(),
+        tags_set: filter.tags().to_vec(),
+        code_set: filter.codes().to_vec(),
         sub_version: header.sub_version,
         expression_type: header
             .expression_type
@@ -477,7 +480,7 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
     match patience.suspend_ms {
         Some(suspend_ms) if code == ResponseCode::PULL_NOT_FOUND => {
             let deadline_ms = broker.clock.now_ms().saturating_add(suspend_ms.max(0));
-            park(broker, pull, deadline_ms);
+            park(broker, Box::new(pull), deadline_ms);
         }
         _ => pull.answer(broker, found),
     }
@@ -485,7 +488,7 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
 
 /// The parked pulls of a broker, and the signal for the task that expires them.
 pub(crate) struct ParkedPulls {
-    table: Mutex<Parking<Pull>>,
+    table: Mutex<Parking<Box<Pull>>>,
     count: AtomicUsize,
     /// Rung when the next deadline came nearer.
     earlier: Notify,
@@ -505,7 +508,7 @@ impl ParkedPulls {
         self.count.load(Ordering::Relaxed)
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Parking<Pull>) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut Parking<Box<Pull>>) -> R) -> R {
         let mut table = self.table.lock();
         let before = table.next_deadline_ms();
         let result = change(&mut table);
@@ -519,7 +522,7 @@ impl ParkedPulls {
     }
 }
 
-fn park(broker: &Arc<Broker>, mut pull: Pull, deadline_ms: i64) {
+fn park(broker: &Arc<Broker>, mut pull: Box<Pull>, deadline_ms: i64) {
     if pull.admitted.is_none() {
         pull.admitted = pull.channel.admit();
     }
@@ -562,7 +565,7 @@ pub(crate) fn wake(broker: &Arc<Broker>, topic: &TopicName, queue_id: QueueId) {
     }
 }
 
-fn resume(broker: &Arc<Broker>, mut pull: Pull, deadline_ms: i64) {
+fn resume(broker: &Arc<Broker>, mut pull: Box<Pull>, deadline_ms: i64) {
     if pull.channel.is_closed() {
         return;
     }

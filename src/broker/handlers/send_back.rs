@@ -68,8 +68,8 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         .physical_offset
         .rem_euclid(i64::from(config.retry_queue_nums));
     let retry_queue = QueueId::new(u32::try_from(spread).unwrap_or(0));
-    let place = again.place(broker, &group, retry, retry_queue);
-    store(broker, &record, place)
+    let place = again.place(broker, &group, &retry, retry_queue);
+    store(broker, &record, &place)
         .map_err(|error| Refusal::error(append_refusal(&error, &options).remark))?;
     let origin = record
         .properties
@@ -118,7 +118,7 @@ impl Again<'_, '_> {
         &self,
         broker: &Broker,
         group: &GroupName,
-        retry: TopicName,
+        retry: &TopicName,
         retry_queue: QueueId,
     ) -> Place {
         let record = self.record;
@@ -159,7 +159,7 @@ impl Again<'_, '_> {
 fn store(
     broker: &Arc<Broker>,
     record: &Record<'_>,
-    place: Place,
+    place: &Place,
 ) -> Result<(), crate::store::AppendError> {
     let queue = broker.store.queue(&place.topic, place.queue_id);
     let draft = Draft {

@@ -8,10 +8,11 @@ use crate::broker::handlers::{Answer, Refusal, Request, success};
 use crate::broker::options::OptionError;
 use crate::broker::topics::next_version;
 use crate::protocol::codes::ResponseCode;
+use crate::protocol::command::Command;
 use crate::protocol::header::broker::GetBrokerConfigResponseHeader;
 
 /// `GET_BROKER_CONFIG`: properties text.
-pub(super) fn get(broker: &Broker) -> Answer {
+pub(super) fn get(broker: &Broker) -> Command {
     let mut text = String::new();
     for (key, value) in broker.options.load().properties() {
         // Writing to a String cannot fail.
@@ -20,7 +21,7 @@ pub(super) fn get(broker: &Broker) -> Answer {
     let version = *broker.settings_version.lock();
     let version = serde_json::to_string(&version).unwrap_or_default();
     let header = GetBrokerConfigResponseHeader { version: &version };
-    Ok(success().with_header(&header).with_body(text))
+    success().with_header(&header).with_body(text)
 }
 
 /// `UPDATE_BROKER_CONFIG`: all of the given settings or none. What only a restart can change is refused, not forgotten.

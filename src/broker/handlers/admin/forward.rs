@@ -28,7 +28,7 @@ const VERSION_WITH_QUESTIONS: i32 = 62;
 pub(crate) fn to_client(broker: &Arc<Broker>, request: &Request<'_, '_>) {
     match question(broker, request) {
         Ok((channel, question, name)) => {
-            let asker = Arc::clone(request.channel);
+            let administrator = Arc::clone(request.channel);
             let asked = Asked::from(request.head);
             let call = channel.call(question, CLIENT_LIMIT);
             broker.tasks.spawn(async move {
@@ -48,7 +48,7 @@ pub(crate) fn to_client(broker: &Arc<Broker>, request: &Request<'_, '_>) {
                         Refusal::error(format!("invoke consumer {name} Exception: {error}")).into()
                     }
                 };
-                asker.answer(asked, answer);
+                administrator.answer(asked, answer);
             });
         }
         Err(refusal) => request.answer(refusal.into()),
@@ -129,7 +129,7 @@ pub(crate) fn consumer_status(broker: &Arc<Broker>, request: &Request<'_, '_>) {
         .into_iter()
         .map(|(client_id, channel)| (client_id, channel.call(question.clone(), STATUS_LIMIT)))
         .collect();
-    let asker = Arc::clone(request.channel);
+    let administrator = Arc::clone(request.channel);
     let asked = Asked::from(request.head);
     broker.tasks.spawn(async move {
         let mut body = GetConsumerStatusBody::default();
@@ -146,6 +146,6 @@ pub(crate) fn consumer_status(broker: &Arc<Broker>, request: &Request<'_, '_>) {
                     .insert(client_id, status.message_queue_table);
             }
         }
-        asker.answer(asked, json(&body).unwrap_or_else(Into::into));
+        administrator.answer(asked, json(&body).unwrap_or_else(Into::into));
     });
 }

@@ -30,7 +30,7 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::DELETE_SUBSCRIPTIONGROUP => group::delete(broker, request),
         Code::UPDATE_AND_GET_GROUP_FORBIDDEN => group::forbid(broker, request),
         Code::UPDATE_BROKER_CONFIG => config::update(broker, request),
-        Code::GET_BROKER_CONFIG => config::get(broker),
+        Code::GET_BROKER_CONFIG => Ok(config::get(broker)),
         Code::GET_BROKER_RUNTIME_INFO => runtime::info(broker),
         Code::VIEW_BROKER_STATS_DATA => runtime::stats(broker, request),
         Code::GET_CONSUMER_CONNECTION_LIST => connection::consumers(broker, request),

@@ -30,7 +30,7 @@ const POOLS: [(&str, &str); 5] = [
 struct Table(BTreeMap<String, String>);
 
 impl Table {
-    fn put(&mut self, key: &str, value: impl ToString) {
+    fn put(&mut self, key: &str, value: impl std::fmt::Display) {
         self.0.insert(key.to_owned(), value.to_string());
     }
 }

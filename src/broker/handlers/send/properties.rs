@@ -16,6 +16,7 @@ const TIMER_NAMES: [&str; 3] = [
 
 /// What the properties of a message ask of the broker.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct StoredProperties {
     /// Place of the unique key among the connection's texts.
     pub(super) unique: Range<usize>,
@@ -61,10 +62,8 @@ impl StoredProperties {
         out.clear();
         for (name, value) in Properties::new(sent.as_bytes()).iter() {
             match name {
-                // A receipt handle of POP means something to this broker only.
-                names::POP_CK => continue,
-                // Set below.
-                names::MSG_REGION | names::TRACE_ON | names::CLUSTER => continue,
+                // A receipt handle of POP means something to this broker only; the others are set below.
+                names::POP_CK | names::MSG_REGION | names::TRACE_ON | names::CLUSTER => continue,
                 _ => facts.note(name, value, texts),
             }
             write_pair(out, name, value);

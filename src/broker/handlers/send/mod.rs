@@ -52,9 +52,9 @@ pub(super) struct SendHeader<'a> {
     pub(super) flag: i32,
     pub(super) properties: &'a str,
     pub(super) reconsume_times: i32,
-    pub(super) max_reconsume_times: Option<i32>,
+    max_reconsume_times: Option<i32>,
     pub(super) unit_mode: bool,
-    pub(super) batch: bool,
+    batch: bool,
 }
 
 macro_rules! unified {
@@ -188,7 +188,7 @@ pub(crate) fn push(broker: &Broker, session: &mut Session, request: &Request<'_,
     }
 }
 
-fn refused(options: &BrokerOptions, refusal: Refusal) -> Command {
+pub(super) fn refused(options: &BrokerOptions, refusal: Refusal) -> Command {
     Command::from(refusal)
         .with_field(names::MSG_REGION, options.region_id.clone())
         .with_field(names::TRACE_ON, options.trace_on.to_string())
@@ -296,7 +296,7 @@ pub(super) fn check(
     Ok(unknown)
 }
 
-fn no_topic(topic: &str) -> Refusal {
+pub(super) fn no_topic(topic: &str) -> Refusal {
     Refusal::new(
         ResponseCode::TOPIC_NOT_EXIST,
         format!("topic[{topic}] not exist, apply first please!{FAQ}"),
