@@ -4,8 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use crate::client::ClientError;
-use crate::protocol::codes::ResponseCode;
+use crate::client::{ClientError, ResponseCode};
 
 /// The exit codes of the contract; scripts rely on them, so they never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

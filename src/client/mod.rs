@@ -41,6 +41,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use crate::base::{BrokerName, GroupName, NameError, QueueId, TopicName};
+pub use crate::protocol::codes::ResponseCode;
 
 pub use self::admin::{Admin, Boundary, Clusters, TopicSpec};
 pub use self::consumer::{Consumer, ConsumerOptions, Delivery, StartFrom};

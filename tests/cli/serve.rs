@@ -188,6 +188,25 @@ fn unknown_keys_are_warnings() {
 }
 
 #[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = free_ports(&[])
+        .arg("--data-dir")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    assert!(
+        stderr(&output).contains(&file.display().to_string()),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
 fn roles_run_apart() {
     let namesrv = Node::start(&mut rmq([
         "serve",
