@@ -7,6 +7,7 @@
 //! Lock order: the list of files is a leaf; it is held only to copy a reference out.
 
 pub(crate) mod append;
+pub(crate) mod mend;
 pub(crate) mod recover;
 pub mod walk;
 pub(crate) mod writer;
