@@ -135,15 +135,21 @@ impl Net {
         }
     }
 
-    /// Ends every connection once what is queued is written, and waits for that.
+    /// Ends every connection once what is queued is written, and waits for that, but not for a peer that has stopped
+    /// reading.
     pub(crate) async fn close(&self) {
         let slots = std::mem::take(&mut *self.slots.lock());
-        for slot in slots.values() {
-            if let Some(channel) = slot.get() {
-                channel.close();
+        let channels: Vec<&Arc<Channel>> = slots.values().filter_map(|slot| slot.get()).collect();
+        for channel in &channels {
+            channel.close();
+        }
+        let all_ended = async {
+            for channel in &channels {
                 channel.ended().await;
             }
-        }
+        };
+        // Past the limit the sockets are closed with the process.
+        let _ = tokio::time::timeout(self.connect_timeout, all_ended).await;
     }
 }
 

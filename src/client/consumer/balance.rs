@@ -45,7 +45,7 @@ pub(super) async fn run(core: Arc<Core>) {
     };
     let mut hurry = HURRY;
     loop {
-        balancer.apply_resets().await;
+        balancer.apply_resets();
         let settled = balancer.look().await;
         let pause = if settled { CALM } else { hurry };
         hurry = if settled {
@@ -191,17 +191,14 @@ impl Balancer {
     }
 
     /// Starts the queues anew that an administrator has moved. A queue that is not ours is not our business.
-    async fn apply_resets(&mut self) {
+    fn apply_resets(&mut self) {
         for (queue, offset) in self.core.take_resets() {
-            if !self.pulling.contains_key(&queue) {
-                continue;
+            if self.pulling.contains_key(&queue) {
+                tracing::info!(%queue, offset, "reset by an administrator");
+                self.stop(&queue);
+                // The new offset is committed with the next regular commit.
+                self.start(queue, offset);
             }
-            tracing::info!(%queue, offset, "reset by an administrator");
-            self.stop(&queue);
-            self.start(queue.clone(), offset);
-        }
-        if let Err(error) = self.core.commit_all().await {
-            tracing::debug!("offsets not committed: {error}");
         }
     }
 

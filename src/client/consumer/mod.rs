@@ -157,7 +157,8 @@ impl Consumer {
         self.core.group()
     }
 
-    /// The next message, as soon as there is one. `None` only after the client was closed.
+    /// The next message, as soon as there is one. A consumer has no end but [`Consumer::close`], so this is never
+    /// `None`; it is an option to be used like a stream.
     ///
     /// Safe to use in `select!`: a message is not lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Delivery> {
