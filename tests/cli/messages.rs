@@ -72,6 +72,12 @@ fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
+/// Lines that end with their number.
+fn numbered(start: &str, count: u32) -> String {
+    let lines: Vec<String> = (0..count).map(|n| format!("{start}{n}\n")).collect();
+    lines.concat()
+}
+
 fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -123,7 +129,7 @@ fn what_is_sent_is_seen_with_everything_on_it() {
 #[test]
 fn lines_stay_in_order() {
     let node = Node::start();
-    let lines: String = (0..2000).map(|n| format!("line {n}\n")).collect();
+    let lines = numbered("line ", 2000);
     let output = node.with_input(&["send", "one", "--lines", "-o", "name"], lines.as_bytes());
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 2000);
@@ -370,7 +376,7 @@ mod signals {
     #[test]
     fn a_killed_consumer_loses_nothing() {
         let node = Node::start();
-        let lines: String = (0..3000).map(|n| format!("{n}\n")).collect();
+        let lines = numbered("", 3000);
         node.with_input(&["send", "one", "--lines"], lines.as_bytes());
         let group = [
             "consume", "one", "-g", "g", "--from", "earliest", "-f", "%s\\n",
