@@ -2,6 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::filter::SqlFilter;
+use crate::message::Properties;
 use crate::protocol::body::heartbeat::HeartbeatData;
 use crate::protocol::body::register::RegisterBrokerBody;
 use crate::protocol::body::stats::TopicStatsTable;
@@ -55,6 +57,13 @@ pub fn body(text: &[u8]) {
     let _ = fastjson::from_slice::<HeartbeatData>(text);
     let _ = fastjson::from_slice::<TopicStatsTable>(text);
     let _ = RegisterBrokerBody::decode_compressed(text, i32::MAX);
+}
+
+/// Parses an expression and evaluates it for a property block.
+pub fn sql92(expression: &str, properties: &[u8]) {
+    if let Ok(filter) = SqlFilter::parse(expression) {
+        let _ = filter.matches(Properties::new(properties));
+    }
 }
 
 /// Opens a store on files that hold these bytes: two of the log, one each of a queue, the index and the checkpoint. It

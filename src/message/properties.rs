@@ -30,16 +30,20 @@ impl<'a> Properties<'a> {
 
     /// The pairs in stored order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.raw_pairs().filter_map(|(name, value)| {
+            Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?))
+        })
+    }
+
+    /// The pairs in stored order, for a caller who wants few of them: nothing is checked to be UTF-8.
+    pub(crate) fn raw_pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.wire
             .split(|&byte| byte == PAIR_END)
             .filter_map(|pair| {
                 let at = pair.iter().position(|&byte| byte == NAME_END)?;
                 let (name, value) = pair.split_at_checked(at)?;
-                let value = value.get(1..)?;
-                if value.is_empty() {
-                    return None;
-                }
-                Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?))
+                let value = value.get(1..).filter(|value| !value.is_empty())?;
+                Some((name, value))
             })
     }
 

@@ -55,6 +55,15 @@ pub struct Found {
     pub bytes: usize,
 }
 
+/// What a filter is asked about one message: first its queue entry, then, if that is wanted, its record.
+#[derive(Debug, Clone, Copy)]
+pub enum Candidate<'a> {
+    /// The tags code of its entry.
+    Entry(i64),
+    /// The record as stored.
+    Record(&'a [u8]),
+}
+
 /// Which of several messages of one time is meant (`BoundaryType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Boundary {
@@ -78,6 +87,20 @@ impl Store {
         offset: QueueOffset,
         limits: ReadLimits,
         mut filter: impl FnMut(i64) -> bool,
+    ) -> Found {
+        self.get_matching(queue, offset, limits, |candidate| match candidate {
+            Candidate::Entry(tags_code) => filter(tags_code),
+            Candidate::Record(_) => true,
+        })
+    }
+
+    /// As [`Store::get`], for a filter that wants to see records too.
+    pub fn get_matching(
+        &self,
+        queue: &Queue,
+        offset: QueueOffset,
+        limits: ReadLimits,
+        mut filter: impl FnMut(Candidate<'_>) -> bool,
     ) -> Found {
         // The end first: it only grows, so an offset below it stays readable or was retained away.
         let max = queue.max_offset();
@@ -113,7 +136,7 @@ impl Store {
         queue: &Queue,
         offset: QueueOffset,
         limits: ReadLimits,
-        filter: &mut impl FnMut(i64) -> bool,
+        filter: &mut impl FnMut(Candidate<'_>) -> bool,
         found: &mut Found,
     ) {
         let scan_max = limits.messages.max(SCAN_MAX);
@@ -133,19 +156,22 @@ impl Store {
                 }
                 let wanted = entry.is_plausible()
                     && !is_plug(entry, entries.get(index + 1))
-                    && filter(entry.tags_code);
+                    && filter(Candidate::Entry(entry.tags_code));
                 if wanted {
                     let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
                     if found.count > 0 && found.bytes.saturating_add(size) > limits.bytes {
                         break 'scan;
                     }
-                    if let Some(slice) = self.slice_of(entry) {
-                        found.count += 1;
-                        found.bytes += size;
-                        found.status = GetStatus::Found;
-                        push_joined(&mut found.slices, slice);
-                    } else if found.count == 0 {
-                        found.status = GetStatus::MessageWasRemoving;
+                    match self.slice_of(entry) {
+                        Some(slice) if filter(Candidate::Record(slice.as_ref())) => {
+                            found.count += 1;
+                            found.bytes += size;
+                            found.status = GetStatus::Found;
+                            push_joined(&mut found.slices, slice);
+                        }
+                        _ if found.count > 0 => {}
+                        Some(_) => found.status = GetStatus::NoMatchedMessage,
+                        None => found.status = GetStatus::MessageWasRemoving,
                     }
                 } else if found.count == 0 {
                     found.status = GetStatus::NoMatchedMessage;
