@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::base::GroupName;
-use crate::filter::TagFilter;
+use crate::filter::{Filter, FilterError, TagFilter, is_tag_type};
 use crate::protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData,
 };
@@ -34,18 +34,23 @@ pub(crate) struct Member<H> {
 pub(crate) struct Subscription {
     /// As the client sent it.
     pub(crate) data: SubscriptionData,
-    /// Compiled; for other expression types it takes everything and the handler refuses before it is asked.
-    pub(crate) filter: TagFilter,
+    /// Compiled, or why that cannot be done: the consumer hears of it when it pulls.
+    pub(crate) filter: Result<Filter, FilterError>,
 }
 
 impl Subscription {
     /// Compiles what a heartbeat brought.
     pub(crate) fn from_heartbeat(data: SubscriptionData) -> Self {
-        let filter = TagFilter::from_client(
-            &data.sub_string,
-            data.tags_set.clone(),
-            data.code_set.clone(),
-        );
+        let filter = if is_tag_type(Some(&data.expression_type)) {
+            let (tags, codes) = (data.tags_set.clone(), data.code_set.clone());
+            Ok(Filter::Tags(TagFilter::from_client(
+                &data.sub_string,
+                tags,
+                codes,
+            )))
+        } else {
+            Filter::parse(Some(&data.expression_type), &data.sub_string)
+        };
         Self { data, filter }
     }
 }

@@ -58,7 +58,7 @@ fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
         Code::HEART_BEAT => client::heartbeat(broker, request),
         Code::UNREGISTER_CLIENT => client::unregister(broker, request),
         Code::GET_CONSUMER_LIST_BY_GROUP => client::list(broker, request),
-        Code::CHECK_CLIENT_CONFIG => client::check_config(request),
+        Code::CHECK_CLIENT_CONFIG => client::check_config(broker, request),
         Code::LOCK_BATCH_MQ => lock::lock(broker, request),
         Code::UNLOCK_BATCH_MQ => lock::unlock(broker, request),
         Code::QUERY_ASSIGNMENT => assignment::query(),

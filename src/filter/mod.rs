@@ -86,6 +86,9 @@ mod tests {
         let error = Filter::parse(Some("SQL92"), "").unwrap_err();
         assert!(error.to_string().contains("position 0"));
         let error = Filter::parse(Some("sql92"), "a = 1").unwrap_err();
-        assert_eq!(error.to_string(), "there are no expressions of type \"sql92\"");
+        assert_eq!(
+            error.to_string(),
+            "there are no expressions of type \"sql92\""
+        );
     }
 }

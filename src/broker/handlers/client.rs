@@ -7,9 +7,10 @@ use crate::base::{GroupName, TopicName};
 use crate::broker::Broker;
 use crate::broker::clients::{GroupTraits, Member, Registration};
 use crate::broker::topics::{PERM_READ, PERM_WRITE, unit_sys_flag};
-use crate::filter::is_tag_type;
+use crate::filter::{Filter, is_tag_type};
 use crate::protocol::body::heartbeat::{CheckClientRequestBody, ConsumerData, HeartbeatData};
 use crate::protocol::body::lists::GetConsumerListByGroupResponseBody;
+use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::group::{
     GetConsumerListByGroupRequestHeader, UnregisterClientRequestHeader,
 };
@@ -131,14 +132,30 @@ pub(crate) fn list(broker: &Broker, request: &Request<'_, '_>) -> Answer {
 }
 
 /// `CHECK_CLIENT_CONFIG`: can this broker filter as the client wants?
-pub(crate) fn check_config(request: &Request<'_, '_>) -> Answer {
+pub(crate) fn check_config(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let body: CheckClientRequestBody = request.json()?;
-    let kind = body.subscription_data.map(|data| data.expression_type);
-    if is_tag_type(kind.as_deref()) {
+    let Some(wanted) = body.subscription_data else {
+        return Ok(success());
+    };
+    let kind = wanted.expression_type.as_str();
+    if is_tag_type(Some(kind)) {
         return Ok(success());
     }
-    Err(Refusal::error(format!(
-        "The broker does not support consumer to filter message by {}",
-        kind.unwrap_or_default()
-    )))
+    if !broker.options.load().enable_property_filter {
+        return Err(no_property_filter(kind));
+    }
+    Filter::parse(Some(kind), &wanted.sub_string).map_err(|error| {
+        Refusal::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("the expression of topic {} is wrong: {error}", wanted.topic),
+        )
+    })?;
+    Ok(success())
+}
+
+/// The answer to expressions while `enablePropertyFilter` is off.
+pub(crate) fn no_property_filter(kind: &str) -> Refusal {
+    Refusal::error(format!(
+        "The broker does not support consumer to filter message by {kind}"
+    ))
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::client::no_property_filter;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, QueueOffset, TopicName};
 use crate::broker::Broker;
@@ -21,13 +22,13 @@ use crate::broker::options::BrokerOptions;
 use crate::broker::parking::Parking;
 use crate::broker::session::{GroupCounters, Session};
 use crate::broker::topics::PERM_READ;
-use crate::filter::{TagFilter, is_tag_type};
+use crate::filter::{Filter, TAG_TYPE, is_tag_type};
 use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
 use crate::remoting::{Channel, InFlight};
-use crate::store::{Found, GetStatus, LogSlice, Queue, ReadLimits};
+use crate::store::{Candidate, Found, GetStatus, LogSlice, Queue, ReadLimits};
 
 const FLAG_COMMIT_OFFSET: i32 = 1;
 const FLAG_SUSPEND: i32 = 2;
@@ -65,12 +66,18 @@ pub(crate) struct Pull {
 
 impl Pull {
     fn read(&self, broker: &Broker, offset: i64) -> Found {
-        let filter = &self.subscription.filter;
-        let matches = |tags_code| filter.matches(tags_code);
         let Some(offset) = QueueOffset::from_wire(offset) else {
             return self.before_the_start();
         };
-        broker.store.get(&self.queue, offset, self.limits, matches)
+        let store = &broker.store;
+        store.get_matching(&self.queue, offset, self.limits, |candidate| {
+            match (&self.subscription.filter, candidate) {
+                (Ok(filter), Candidate::Entry(tags_code)) => filter.takes_code(tags_code),
+                (Ok(filter), Candidate::Record(record)) => filter.takes_record(record),
+                // Refused before anything is read.
+                (Err(_), _) => false,
+            }
+        })
     }
 
     /// What a negative offset finds.
@@ -278,13 +285,11 @@ fn check(
             )
         })?;
     let subscription = subscription(broker, &header, group.config.consume_broadcast_enable)?;
-    let kind = &subscription.data.expression_type;
-    if !is_tag_type(Some(kind)) {
-        return Err(Refusal::error(format!(
-            "The broker does not support consumer to filter message by {kind}"
-        ))
-        .into());
-    }
+    check_filter(
+        &subscription,
+        header.sys_flag,
+        options.enable_property_filter,
+    )?;
     let pull = Pull {
         channel: Arc::clone(request.channel),
         opaque: request.head.opaque,
@@ -340,7 +345,7 @@ fn subscription(
     broadcast_enabled: bool,
 ) -> Result<Arc<Subscription>, PullRefusal> {
     if header.sys_flag & FLAG_SUBSCRIPTION != 0 {
-        return Ok(brought_along(broker, header)?);
+        return Ok(brought_along(broker, header));
     }
     let not_exist = |what: &str| {
         Refusal::new(
@@ -381,25 +386,41 @@ fn subscription(
     Ok(found)
 }
 
-/// A pull consumer sends no heartbeat with subscriptions; the expression is in the header.
-fn brought_along(
-    broker: &Broker,
-    header: &PullMessageRequestHeader<'_>,
-) -> Result<Arc<Subscription>, Refusal> {
-    let expression = header.subscription.unwrap_or_default();
-    let parse_failed = || {
-        Refusal::new(
+/// Whether messages can be filtered by the subscription's expression. A wrong one is told apart by who brought it: a
+/// heartbeat is not answered, so its consumer hears of it here, with a code of its own.
+fn check_filter(
+    subscription: &Subscription,
+    sys_flag: i32,
+    property_filter: bool,
+) -> Result<(), Refusal> {
+    let kind = &subscription.data.expression_type;
+    let brought_along = sys_flag & FLAG_SUBSCRIPTION != 0;
+    match &subscription.filter {
+        Err(error) if !brought_along => Err(Refusal::new(
+            ResponseCode::FILTER_DATA_NOT_EXIST,
+            format!(
+                "The broker's consumer filter data is not exist!Your expression may be wrong! ({error})"
+            ),
+        )),
+        _ if !is_tag_type(Some(kind)) && !property_filter => Err(no_property_filter(kind)),
+        Err(error) => Err(Refusal::new(
             ResponseCode::SUBSCRIPTION_PARSE_FAILED,
-            "parse the consumer's subscription failed",
-        )
-    };
+            format!("parse the consumer's subscription failed: {error}"),
+        )),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// A pull consumer sends no heartbeat with subscriptions; the expression is in the header.
+fn brought_along(broker: &Broker, header: &PullMessageRequestHeader<'_>) -> Arc<Subscription> {
+    let expression = header.subscription.unwrap_or_default();
     let mut clients = broker.clients.lock();
     if let Some(known) = clients.pulled(header.consumer_group, header.topic) {
         let same_kind = match header.expression_type {
             None => is_tag_type(Some(&known.data.expression_type)),
             Some(kind) => known.data.expression_type == kind,
         };
-        let shown = if expression.is_empty() {
+        let shown = if expression.is_empty() && is_tag_type(header.expression_type) {
             "*"
         } else {
             expression
@@ -412,17 +433,14 @@ fn brought_along(
                 Arc::clone(&known),
                 now_ms,
             );
-            return Ok(known);
+            return known;
         }
     }
     let by_tags = is_tag_type(header.expression_type);
-    if !by_tags && expression.is_empty() {
-        return Err(parse_failed());
-    }
-    let filter = if by_tags {
-        TagFilter::parse(expression).map_err(|_| parse_failed())?
-    } else {
-        TagFilter::all()
+    let filter = Filter::parse(header.expression_type, expression);
+    let (tags, codes) = match &filter {
+        Ok(Filter::Tags(filter)) => (filter.tags(), filter.codes()),
+        _ => (&[][..], &[][..]),
     };
     let data = SubscriptionData {
         topic: header.topic.to_owned(),
@@ -431,24 +449,23 @@ fn brought_along(
         } else {
             expression.to_owned()
         },
-        tags_set: filter.tags().to_vec(),
-        code_set: filter.codes().to_vec(),
+        tags_set: tags.to_vec(),
+        code_set: codes.to_vec(),
         sub_version: header.sub_version,
-        expression_type: header
-            .expression_type
-            .unwrap_or(crate::filter::TAG_TYPE)
-            .to_owned(),
+        expression_type: header.expression_type.unwrap_or(TAG_TYPE).to_owned(),
         ..SubscriptionData::default()
     };
     let made = Arc::new(Subscription { data, filter });
-    let now_ms = broker.clock.now_ms();
-    clients.note_pull(
-        header.consumer_group,
-        header.topic,
-        Arc::clone(&made),
-        now_ms,
-    );
-    Ok(made)
+    if made.filter.is_ok() {
+        let now_ms = broker.clock.now_ms();
+        clients.note_pull(
+            header.consumer_group,
+            header.topic,
+            Arc::clone(&made),
+            now_ms,
+        );
+    }
+    made
 }
 
 fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {

@@ -125,10 +125,7 @@ impl SqlFilter {
     }
 
     /// The result for these properties, `None` if it is unknown.
-    fn evaluate(
-        &self,
-        properties: Properties<'_>,
-    ) -> Result<Option<bool>, Incomparable> {
+    fn evaluate(&self, properties: Properties<'_>) -> Result<Option<bool>, Incomparable> {
         let mut slots: SmallVec<[Option<&str>; 16]> = SmallVec::new();
         slots.resize(self.names.len(), None);
         for (name, value) in properties.raw_pairs() {
