@@ -225,12 +225,23 @@ impl BrokerOptions {
             "listenPort",
             "brokerClusterName",
         ];
+        const RETENTION: [&str; 6] = [
+            "fileReservedTime",
+            "deleteWhen",
+            "diskMaxUsedSpaceRatio",
+            "diskSpaceCleanForciblyRatio",
+            "diskSpaceWarningLevelRatio",
+            "cleanFileForciblyEnable",
+        ];
         let restart = || bad(key, value, "this can be changed only with a restart");
         if FIXED.contains(&key) {
             return Err(restart());
         }
         if let Some(done) = self.set_own(key, value) {
             return done;
+        }
+        if RETENTION.contains(&key) {
+            return self.set_store(key, value);
         }
         self.clone().set_store(key, value)?;
         Err(restart())

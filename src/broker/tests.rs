@@ -682,9 +682,15 @@ async fn settings_change_while_the_broker_runs() {
     let fixture = Fixture::start().await;
     let channel = fixture.connect().await;
     let update = |text: &'static str| ask(RequestCode::UPDATE_BROKER_CONFIG, &[]).with_body(text);
-    let done = call(&channel, update("# why\nautoCreateTopicEnable=false\n")).await;
+    let done = call(
+        &channel,
+        update("# why\nautoCreateTopicEnable=false\nfileReservedTime=73\n"),
+    )
+    .await;
     assert_eq!(done.code, ResponseCode::SUCCESS, "{}", done.remark());
-    assert!(!fixture.broker.options.load().auto_create_topic_enable);
+    let options = fixture.broker.options.load();
+    assert!(!options.auto_create_topic_enable);
+    assert_eq!(options.store.file_reserved_hours, 73);
     let black = call(&channel, update("brokerConfigPath=/etc/passwd")).await;
     assert_eq!(black.code, ResponseCode::NO_PERMISSION);
     let fixed = call(&channel, update("listenPort=1")).await;

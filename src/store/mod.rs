@@ -149,6 +149,7 @@ impl Store {
                 recovered.tail,
                 recovered.last,
             ),
+            retention: Mutex::new(options.clone()),
             options,
             layout,
             clock,
@@ -244,6 +245,11 @@ impl Store {
     /// All queues, ordered by topic and number.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         self.shared.queues.all()
+    }
+
+    /// Follows the retention settings of `options` from now on; the others stay as they were opened with.
+    pub(crate) fn set_retention(&self, options: &StoreOptions) {
+        *self.shared.retention.lock() = options.clone();
     }
 
     /// Deletes a topic's queues. Its messages stay in the log until retention gets to them. No append to the topic may

@@ -49,7 +49,7 @@ impl Ratios {
 impl Shared {
     /// Looks once and deletes what is to go now.
     pub(crate) fn retain(&self) {
-        let options = &self.options;
+        let options = self.retention.lock().clone();
         let share = |percent: u8| f64::from(percent) / 100.0;
         let ratios = Ratios {
             used_max: share(options.disk_max_used_ratio),
@@ -85,7 +85,8 @@ impl Shared {
     }
 
     fn delete_log_files(&self, any_age: bool) -> usize {
-        let reserved = Duration::from_secs(self.options.file_reserved_hours.saturating_mul(3600));
+        let reserved_hours = self.retention.lock().file_reserved_hours;
+        let reserved = Duration::from_secs(reserved_hours.saturating_mul(3600));
         let now_ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
         let expired = |modified: SystemTime| {
             let since_1970 = modified

@@ -20,6 +20,8 @@ use crate::sys::worker::Signal;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: StoreOptions,
+    /// The options as retention follows them; these may change while the store is open.
+    pub(crate) retention: Mutex<StoreOptions>,
     pub(crate) layout: Layout,
     pub(crate) clock: Clock,
     pub(crate) log: Arc<Log>,

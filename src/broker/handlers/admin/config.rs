@@ -54,6 +54,7 @@ pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             Err(error) => return Err(Refusal::error(error.to_string())),
         }
     }
+    broker.store.set_retention(&options.store);
     broker.options.publish(Arc::new(options));
     next_version(&mut broker.settings_version.lock(), broker.clock.now_ms());
     broker.registrar.announce();
