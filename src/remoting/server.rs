@@ -28,6 +28,7 @@ pub(crate) struct Server {
     /// How long connections may take to write out what is queued; `None` while the server runs.
     grace: watch::Sender<Option<Duration>>,
     ended: Watermark,
+    #[cfg(test)]
     open: Registry,
 }
 
@@ -41,6 +42,7 @@ impl Server {
     }
 
     /// How many connections are open.
+    #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
         self.open.lock().len()
     }
@@ -79,6 +81,7 @@ pub(crate) fn serve<S: Service>(
         local,
         grace,
         ended,
+        #[cfg(test)]
         open,
     })
 }

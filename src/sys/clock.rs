@@ -11,11 +11,16 @@ pub(crate) enum Clock {
     #[default]
     System,
     /// A clock that stands still until somebody moves it. Milliseconds since 1970.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "only tests move time by hand so far")
+    )]
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
     /// A clock that stands at `now_ms` until [`Clock::advance`] moves it.
+    #[cfg(test)]
     pub(crate) fn manual(now_ms: i64) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(now_ms)))
     }
@@ -38,6 +43,7 @@ impl Clock {
     }
 
     /// Moves a manual clock by `ms`; the machine's clock cannot be moved and stays.
+    #[cfg(test)]
     pub(crate) fn advance(&self, ms: i64) {
         if let Self::Manual(now) = self {
             now.fetch_add(ms, Ordering::AcqRel);
