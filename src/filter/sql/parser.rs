@@ -111,7 +111,7 @@ pub(super) fn parse(text: &str) -> Result<(Node, BTreeMap<&str, usize>), SqlErro
     Ok((root, parser.slots))
 }
 
-impl<'e> Parser<'e> {
+impl Parser<'_> {
     fn advance(&mut self) -> Result<(), SqlError> {
         (self.at, self.token) = self.lexer.next()?;
         Ok(())

@@ -25,7 +25,7 @@ fn unescape(text: &str) -> String {
 }
 
 fn wire(pairs: &[(&str, &str)]) -> Vec<u8> {
-    PropertiesBuf::from_iter(pairs.iter().copied()).to_wire()
+    pairs.iter().copied().collect::<PropertiesBuf>().to_wire()
 }
 
 /// The results for each set of properties, in the letters of the table.
