@@ -1,0 +1,63 @@
+import java.nio.charset.StandardCharsets;
+import java.util.Set;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** Reads every message of a topic, or sends some, with the official Java client. */
+public final class Takeover {
+    public static void main(String[] args) throws Exception {
+        String nameServer = args[1];
+        String topic = args[2];
+        if (args[0].equals("read")) {
+            read(nameServer, topic);
+        } else {
+            send(nameServer, topic, Integer.parseInt(args[3]));
+        }
+    }
+
+    /** One line a message: queue, offset, length of the body, its first 40 bytes as text. */
+    private static void read(String nameServer, String topic) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer("takeover-readers");
+        consumer.setNamesrvAddr(nameServer);
+        consumer.start();
+        Set<MessageQueue> queues = consumer.fetchSubscribeMessageQueues(topic);
+        for (MessageQueue queue : queues) {
+            long offset = consumer.minOffset(queue);
+            long end = consumer.maxOffset(queue);
+            while (offset < end) {
+                PullResult result = consumer.pull(queue, "*", offset, 32);
+                if (result.getMsgFoundList() != null) {
+                    for (MessageExt message : result.getMsgFoundList()) {
+                        byte[] body = message.getBody();
+                        String head = new String(body, 0, Math.min(40, body.length), StandardCharsets.UTF_8);
+                        System.out.println("MESSAGE " + queue.getQueueId() + " " + message.getQueueOffset() + " "
+                            + body.length + " " + head);
+                    }
+                }
+                if (result.getNextBeginOffset() <= offset) {
+                    throw new IllegalStateException("no progress at " + queue + " @" + offset + ": " + result);
+                }
+                offset = result.getNextBeginOffset();
+            }
+        }
+        consumer.shutdown();
+    }
+
+    private static void send(String nameServer, String topic, int count) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("takeover-writers");
+        producer.setNamesrvAddr(nameServer);
+        producer.start();
+        for (int i = 0; i < count; i++) {
+            byte[] body = ("from-java-" + i).getBytes(StandardCharsets.UTF_8);
+            if (producer.send(new Message(topic, "TagJ", "java-" + i, body)).getSendStatus() != SendStatus.SEND_OK) {
+                throw new IllegalStateException("message " + i + " was not stored");
+            }
+        }
+        producer.shutdown();
+    }
+}

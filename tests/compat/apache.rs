@@ -1,0 +1,154 @@
+//! The real name server and broker as child processes.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::store_dir;
+
+fn jars() -> String {
+    let lib = std::env::var("ROCKETMQ_JAVA_LIB")
+        .expect("ROCKETMQ_JAVA_LIB names the folder of Apache's jars");
+    format!("{lib}/*")
+}
+
+/// Runs `Takeover.java` and returns its standard output.
+pub(crate) fn java_client(arguments: &[&str]) -> String {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compat/Takeover.java");
+    let output = Command::new("java")
+        .args(["-Xmx256m", "-cp", &jars(), source])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{arguments:?}:\n{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// Apache RocketMQ on a data directory of ours.
+pub(crate) struct Apache {
+    children: Vec<Child>,
+    pub(crate) name_server: String,
+}
+
+impl Apache {
+    /// Starts both servers on free ports and waits until the broker is registered and has its store.
+    pub(crate) fn start(data_dir: &Path, settings: &[&str]) -> Self {
+        let home = data_dir.with_extension("apache");
+        std::fs::create_dir_all(home.join("conf")).unwrap();
+        let (name_server_port, broker_port) = (free_ports(1), free_ports(3));
+        let name_server = format!("127.0.0.1:{name_server_port}");
+        let mut apache = Self {
+            children: Vec::new(),
+            name_server: name_server.clone(),
+        };
+
+        let config = write(
+            &home.join("namesrv.conf"),
+            &format!("listenPort={name_server_port}\n"),
+        );
+        apache.run(
+            &home,
+            "org.apache.rocketmq.namesrv.NamesrvStartup",
+            &["-c", &config],
+            name_server_port,
+        );
+        let store = store_dir(data_dir).display().to_string();
+        let text = format!(
+            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\nlistenPort={}\n\
+             storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n{}\n",
+            broker_port + 2,
+            settings.join("\n")
+        );
+        let config = write(&home.join("broker.conf"), &text);
+        let arguments = ["-c", &config, "-n", &name_server];
+        apache.run(
+            &home,
+            "org.apache.rocketmq.broker.BrokerStartup",
+            &arguments,
+            broker_port + 2,
+        );
+        apache
+    }
+
+    fn run(&mut self, home: &Path, class: &str, arguments: &[&str], port: u16) {
+        let log = home.join(format!("{}.out", class.rsplit('.').next().unwrap()));
+        let out = std::fs::File::create(&log).unwrap();
+        let child = Command::new("java")
+            .args([
+                "-Xms256m",
+                "-Xmx512m",
+                "-XX:MaxDirectMemorySize=1g",
+                "-cp",
+                &jars(),
+            ])
+            .arg(format!("-Duser.home={}", home.display()))
+            .arg(format!("-Drocketmq.home.dir={}", home.display()))
+            .arg(class)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().unwrap())
+            .stdout(out)
+            .spawn()
+            .unwrap();
+        self.children.push(child);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        while !said().contains("boot success") || TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = self.children.last_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{class} ended:\n{}", said());
+            assert!(
+                Instant::now() < deadline,
+                "{class} is not ready:\n{}",
+                said()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// SIGTERM to the broker, then to the name server: a clean stop.
+    pub(crate) fn stop(mut self) {
+        while let Some(mut child) = self.children.pop() {
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+            kill_process(pid, Signal::TERM).unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Apache {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn write(path: &PathBuf, text: &str) -> String {
+    std::fs::write(path, text).unwrap();
+    path.display().to_string()
+}
+
+/// The first of `count` ports in a row that are free now.
+fn free_ports(count: u16) -> u16 {
+    for _ in 0..100 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let others: Vec<_> = (1..count)
+            .map_while(|n| TcpListener::bind(("127.0.0.1", port.checked_add(n)?)).ok())
+            .collect();
+        if others.len() + 1 == usize::from(count) {
+            return port;
+        }
+    }
+    panic!("no {count} free ports in a row");
+}
