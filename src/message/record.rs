@@ -165,6 +165,14 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
+    /// Whether `bytes` begin as a record of just their length does. Eight bytes are looked at, so this is cheap enough
+    /// for every message that is served.
+    pub fn begins(bytes: &[u8]) -> bool {
+        let mut head = Cursor::new(bytes);
+        let size_fits = head.u32().is_some_and(|size| size as usize == bytes.len());
+        size_fits && matches!(head.u32(), Some(MAGIC_V1 | MAGIC_V2))
+    }
+
     fn parse_parts(size: u32, magic: u32, rest: &mut Cursor<'a>) -> Result<Self, RecordError> {
         let misfit = |part: &'static str| move || RecordError::Length { size, part };
         let fixed = misfit("fixed part");

@@ -187,9 +187,21 @@ impl Store {
         found.next = QueueOffset::new(at);
     }
 
+    /// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that
+    /// length: a client would stumble over such bytes and take nothing of the whole answer.
     fn slice_of(&self, entry: &Entry) -> Option<LogSlice> {
         let at = u64::try_from(entry.log_offset).ok()?;
-        self.shared.log.slice(at, u64::try_from(entry.size).ok()?)
+        let slice = self.shared.log.slice(at, u64::try_from(entry.size).ok()?)?;
+        if Record::begins(slice.as_ref()) {
+            return Some(slice);
+        }
+        tracing::error!(
+            offset = at,
+            size = entry.size,
+            "the commit log is damaged: a queue entry points to bytes that are no record; the message is passed over \
+             (`rmq inspect commitlog` shows the place)"
+        );
+        None
     }
 
     /// The whole record that begins at `at`.

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::store_dir;
-
 fn jars() -> String {
     let lib = std::env::var("ROCKETMQ_JAVA_LIB")
         .expect("ROCKETMQ_JAVA_LIB names the folder of Apache's jars");
@@ -61,7 +59,7 @@ impl Apache {
             &["-c", &config],
             name_server_port,
         );
-        let store = store_dir(data_dir).display().to_string();
+        let store = data_dir.display().to_string();
         let text = format!(
             "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\nlistenPort={}\n\
              storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n{}\n",

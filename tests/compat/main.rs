@@ -9,7 +9,6 @@ mod support;
 mod apache;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use apache::{Apache, java_client};
 use rmq::message::{PropertiesBuf, batch};
@@ -155,9 +154,4 @@ fn produce(node: &NodeProcess) {
 fn expect_success(wire: &mut Wire, command: &rmq::protocol::command::Command) {
     let reply = wire.call(command).unwrap();
     assert_eq!(reply.code, ResponseCode::SUCCESS, "{:?}", reply.remark);
-}
-
-/// The store directory inside a data directory, as both programs lay it out.
-pub(crate) fn store_dir(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("store")
 }

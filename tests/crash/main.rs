@@ -192,14 +192,9 @@ fn check_consumer_view(broker: SocketAddr, ledger: &Ledger) {
 }
 
 fn check_store_view(data_dir: &Path, ledger: &Ledger) {
-    let store = if data_dir.join("store").is_dir() {
-        data_dir.join("store")
-    } else {
-        data_dir.to_path_buf()
-    };
     let output = Command::new(env!("CARGO_BIN_EXE_rmq"))
         .args(["inspect", "commitlog", "-o", "jsonl"])
-        .arg(&store)
+        .arg(data_dir)
         .output()
         .unwrap();
     assert!(

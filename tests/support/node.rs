@@ -58,7 +58,7 @@ impl NodeProcess {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_else(|| panic!("{role} in {ready}"))
         };
-        node.name_server = address("nameServer");
+        node.name_server = address("namesrv");
         node.broker = address("broker");
         node
     }
