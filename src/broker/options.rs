@@ -151,6 +151,8 @@ broker_options! {
     use_server_side_reset_offset: bool = true => "useServerSideResetOffset";
     /// Whether SQL92 filters are offered.
     enable_property_filter: bool = false => "enablePropertyFilter";
+    /// Whether an SQL92 filter on a retry topic is that of the topic a message was first sent to.
+    filter_support_retry: bool = false => "filterSupportRetry";
     /// A client that sent nothing for so long is gone.
     channel_expired_timeout: u64 = 120_000 => "channelExpiredTimeout";
     /// How often offsets are written.

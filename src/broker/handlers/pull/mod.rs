@@ -7,28 +7,27 @@
 //!
 //! Lock order: none of its own; each table is locked for one lookup at a time.
 
+mod subscription;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::client::no_property_filter;
+use self::subscription::Wanted;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, QueueOffset, TopicName};
 use crate::broker::Broker;
-use crate::broker::clients::Subscription;
 use crate::broker::options::BrokerOptions;
 use crate::broker::parking::Parking;
 use crate::broker::session::{GroupCounters, Session};
 use crate::broker::topics::PERM_READ;
-use crate::filter::{Filter, TAG_TYPE, is_tag_type};
-use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
 use crate::remoting::{Channel, InFlight};
-use crate::store::{Candidate, Found, GetStatus, LogSlice, Queue, ReadLimits};
+use crate::store::{Found, GetStatus, LogSlice, Queue, ReadLimits};
 
 const FLAG_COMMIT_OFFSET: i32 = 1;
 const FLAG_SUSPEND: i32 = 2;
@@ -56,7 +55,7 @@ pub(crate) struct Pull {
     /// Everything before this was looked at and not wanted.
     scanned: i64,
     limits: ReadLimits,
-    subscription: Arc<Subscription>,
+    wanted: Wanted,
     topic_sys_flag: i32,
     group_sys_flag: i32,
     counters: Arc<GroupCounters>,
@@ -71,12 +70,7 @@ impl Pull {
         };
         let store = &broker.store;
         store.get_matching(&self.queue, offset, self.limits, |candidate| {
-            match (&self.subscription.filter, candidate) {
-                (Ok(filter), Candidate::Entry(tags_code)) => filter.takes_code(tags_code),
-                (Ok(filter), Candidate::Record(record)) => filter.takes_record(record),
-                // Refused before anything is read.
-                (Err(_), _) => false,
-            }
+            self.wanted.takes(candidate)
         })
     }
 
@@ -284,12 +278,8 @@ fn check(
                 ),
             )
         })?;
-    let subscription = subscription(broker, &header, group.config.consume_broadcast_enable)?;
-    check_filter(
-        &subscription,
-        header.sys_flag,
-        options.enable_property_filter,
-    )?;
+    let broadcast_enabled = group.config.consume_broadcast_enable;
+    let wanted = Wanted::find(broker, &header, broadcast_enabled, &options)?;
     let pull = Pull {
         channel: Arc::clone(request.channel),
         opaque: request.head.opaque,
@@ -301,7 +291,7 @@ fn check(
         offset: header.queue_offset,
         scanned: header.queue_offset,
         limits: limits(&header, &options),
-        subscription,
+        wanted,
         topic_sys_flag: topic.config.topic_sys_flag,
         group_sys_flag: group.config.group_sys_flag,
         counters,
@@ -337,135 +327,6 @@ fn limits(header: &PullMessageRequestHeader<'_>, options: &BrokerOptions) -> Rea
         messages: asked.clamp(1, messages_max.max(1)),
         bytes: bytes_asked.unwrap_or(bytes_max).min(bytes_max),
     }
-}
-
-fn subscription(
-    broker: &Broker,
-    header: &PullMessageRequestHeader<'_>,
-    broadcast_enabled: bool,
-) -> Result<Arc<Subscription>, PullRefusal> {
-    if header.sys_flag & FLAG_SUBSCRIPTION != 0 {
-        return Ok(brought_along(broker, header));
-    }
-    let not_exist = |what: &str| {
-        Refusal::new(
-            ResponseCode::SUBSCRIPTION_NOT_EXIST,
-            format!("the consumer's {what} not exist{FAQ}"),
-        )
-    };
-    let (model, found) = {
-        let clients = broker.clients.lock();
-        let group = clients
-            .group(header.consumer_group)
-            .ok_or_else(|| not_exist("group info"))?;
-        let found = group.subscriptions.get(header.topic).map(Arc::clone);
-        (group.traits.message_model, found)
-    };
-    if !broadcast_enabled && model == MessageModel::Broadcasting {
-        let remark = format!(
-            "the consumer group[{}] can not consume by broadcast way",
-            header.consumer_group
-        );
-        return Err(forbid(forbidden::BROADCASTING, remark));
-    }
-    if broker.is_read_forbidden(header.consumer_group, header.topic) {
-        let remark = format!(
-            "the consumer group[{}] is forbidden for topic[{}]",
-            header.consumer_group, header.topic
-        );
-        return Err(forbid(forbidden::SUBSCRIPTION, remark));
-    }
-    let found = found.ok_or_else(|| not_exist("subscription"))?;
-    if found.data.sub_version < header.sub_version {
-        return Err(Refusal::new(
-            ResponseCode::SUBSCRIPTION_NOT_LATEST,
-            "the consumer's subscription not latest",
-        )
-        .into());
-    }
-    Ok(found)
-}
-
-/// Whether messages can be filtered by the subscription's expression. A wrong one is told apart by who brought it: a
-/// heartbeat is not answered, so its consumer hears of it here, with a code of its own.
-fn check_filter(
-    subscription: &Subscription,
-    sys_flag: i32,
-    property_filter: bool,
-) -> Result<(), Refusal> {
-    let kind = &subscription.data.expression_type;
-    let brought_along = sys_flag & FLAG_SUBSCRIPTION != 0;
-    match &subscription.filter {
-        Err(error) if !brought_along => Err(Refusal::new(
-            ResponseCode::FILTER_DATA_NOT_EXIST,
-            format!(
-                "The broker's consumer filter data is not exist!Your expression may be wrong! ({error})"
-            ),
-        )),
-        _ if !is_tag_type(Some(kind)) && !property_filter => Err(no_property_filter(kind)),
-        Err(error) => Err(Refusal::new(
-            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
-            format!("parse the consumer's subscription failed: {error}"),
-        )),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// A pull consumer sends no heartbeat with subscriptions; the expression is in the header.
-fn brought_along(broker: &Broker, header: &PullMessageRequestHeader<'_>) -> Arc<Subscription> {
-    let expression = header.subscription.unwrap_or_default();
-    let mut clients = broker.clients.lock();
-    if let Some(known) = clients.pulled(header.consumer_group, header.topic) {
-        let same_kind = match header.expression_type {
-            None => is_tag_type(Some(&known.data.expression_type)),
-            Some(kind) => known.data.expression_type == kind,
-        };
-        let shown = if expression.is_empty() && is_tag_type(header.expression_type) {
-            "*"
-        } else {
-            expression
-        };
-        if same_kind && known.data.sub_string == shown {
-            let now_ms = broker.clock.now_ms();
-            clients.note_pull(
-                header.consumer_group,
-                header.topic,
-                Arc::clone(&known),
-                now_ms,
-            );
-            return known;
-        }
-    }
-    let by_tags = is_tag_type(header.expression_type);
-    let filter = Filter::parse(header.expression_type, expression);
-    let (tags, codes) = match &filter {
-        Ok(Filter::Tags(filter)) => (filter.tags(), filter.codes()),
-        _ => (&[][..], &[][..]),
-    };
-    let data = SubscriptionData {
-        topic: header.topic.to_owned(),
-        sub_string: if by_tags && expression.is_empty() {
-            "*".to_owned()
-        } else {
-            expression.to_owned()
-        },
-        tags_set: tags.to_vec(),
-        code_set: codes.to_vec(),
-        sub_version: header.sub_version,
-        expression_type: header.expression_type.unwrap_or(TAG_TYPE).to_owned(),
-        ..SubscriptionData::default()
-    };
-    let made = Arc::new(Subscription { data, filter });
-    if made.filter.is_ok() {
-        let now_ms = broker.clock.now_ms();
-        clients.note_pull(
-            header.consumer_group,
-            header.topic,
-            Arc::clone(&made),
-            now_ms,
-        );
-    }
-    made
 }
 
 fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
