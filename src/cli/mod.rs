@@ -24,6 +24,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
 
 use crate::node::Clock;
 use args::{Cli, Command, Global};
@@ -66,15 +67,37 @@ impl Context {
             .collect()
     }
 
+    /// Logs go to stderr: warnings, more with -v, anything with `RUST_LOG`.
+    pub(crate) fn start_log(&self) {
+        let level = match self.global.verbose {
+            0 => "rmq=warn",
+            1 => "rmq=info",
+            2 => "rmq=debug",
+            _ => "rmq=trace",
+        };
+        let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+        let filter = EnvFilter::try_new(if wanted.is_empty() { level } else { &wanted });
+        let filter = filter.unwrap_or_else(|error| {
+            self.output
+                .warn(&format!("RUST_LOG is not understood: {error}"));
+            EnvFilter::new(level)
+        });
+        let done = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.output.stderr_paint().is_on())
+            .try_init();
+        if let Err(error) = done {
+            self.output.warn(&format!("no log: {error}"));
+        }
+    }
+
     /// Runs a future to its end on a fresh runtime; for commands that talk to the network.
-    #[allow(
-        clippy::unused_self,
-        reason = "what runs a command's future belongs to the command's context"
-    )]
     pub(crate) fn block_on<T>(
         &self,
         future: impl Future<Output = Result<T, CliError>>,
     ) -> Result<T, CliError> {
+        self.start_log();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

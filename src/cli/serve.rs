@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 
 use super::Context;
 use super::exit::{CliError, Exit};
@@ -129,7 +128,7 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let begin_ms = context.clock.now_ms();
-    start_log(context);
+    context.start_log();
     let ready_file = args.ready_file.clone();
     let mut flags = flags(args, context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -216,32 +215,6 @@ fn flags(args: Args, context: &Context) -> Flags {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-/// Logs go to stderr: warnings, more with -v, anything with `RUST_LOG`.
-fn start_log(context: &Context) {
-    let level = match context.global.verbose {
-        0 => "rmq=warn",
-        1 => "rmq=info",
-        2 => "rmq=debug",
-        _ => "rmq=trace",
-    };
-    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = EnvFilter::try_new(if wanted.is_empty() { level } else { &wanted });
-    let filter = filter.unwrap_or_else(|error| {
-        context
-            .output
-            .warn(&format!("RUST_LOG is not understood: {error}"));
-        EnvFilter::new(level)
-    });
-    let done = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(context.output.stderr_paint().is_on())
-        .try_init();
-    if let Err(error) = done {
-        context.output.warn(&format!("no log: {error}"));
-    }
 }
 
 /// Tells people (stderr), scripts (one JSON line on stdout, unless that is a terminal) and the ready file.
