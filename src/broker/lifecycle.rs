@@ -19,13 +19,13 @@ use super::offsets::Offsets;
 use super::options::BrokerOptions;
 use super::registration::{self, Registrar};
 use super::schedule::{self, Schedule};
+use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::stats::{self, Stats};
 use super::tasks::Tasks;
 use super::topics::{PERM_READ, PERM_WRITE, Topics};
 use crate::base::TopicName;
 use crate::message::UniqIds;
-use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::fastjson;
 use crate::store::{RecoveryReport, Store, StoreError};
 use crate::sys::{Clock, platform};
@@ -127,10 +127,7 @@ impl Broker {
             offsets: file(&config, "consumerOffset.json", offsets, offsets_form()),
             modes: file(&config, "messageRequestMode.json", modes, modes_form()),
             schedule,
-            settings_version: Mutex::new(DataVersion {
-                timestamp: now_ms,
-                ..DataVersion::default()
-            }),
+            settings: Mutex::new(Settings::new(now_ms)),
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
             parked: ParkedPulls::new(parked_max),

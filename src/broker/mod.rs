@@ -28,6 +28,7 @@ mod registration;
 mod router;
 mod schedule;
 mod session;
+mod settings;
 mod snapshot;
 mod stats;
 mod tasks;
@@ -52,6 +53,7 @@ use self::offsets::Offsets;
 use self::registration::Registrar;
 use self::schedule::Schedule;
 use self::session::Session;
+use self::settings::Settings;
 use self::snapshot::Snapshot;
 use self::stats::Stats;
 use self::tasks::Tasks;
@@ -59,7 +61,7 @@ use self::topics::{TopicMap, Topics};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::message::{UniqIds, names};
 use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
-use crate::protocol::body::topic_config::{DataVersion, TopicConfig};
+use crate::protocol::body::topic_config::TopicConfig;
 use crate::protocol::codes::RequestCode;
 use crate::protocol::command::Command;
 use crate::protocol::header::group::NotifyConsumerIdsChangedRequestHeader;
@@ -74,8 +76,7 @@ pub(crate) use port::Port;
 /// A running broker.
 pub(crate) struct Broker {
     options: Snapshot<BrokerOptions>,
-    /// Changes of the settings, for `GET_BROKER_CONFIG`.
-    settings_version: Mutex<DataVersion>,
+    settings: Mutex<Settings>,
     clock: Clock,
     store: Arc<Store>,
     topics: Kept<Topics>,

@@ -43,6 +43,38 @@ trait Setting: Sized {
     fn show(&self) -> String;
 }
 
+/// When a changed setting counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Now,
+    AfterRestart,
+}
+
+/// Settings that are read once.
+const AT_START: [&str; 11] = [
+    "brokerName",
+    "brokerId",
+    "brokerIP1",
+    "brokerIP2",
+    "brokerClusterName",
+    "clusterTopicEnable",
+    "haListenPort",
+    "listenPort",
+    "maxParkedPulls",
+    "msgTraceTopicName",
+    "reviveQueueNum",
+];
+
+/// Settings of the store that it takes while it is open.
+const RETENTION: [&str; 6] = [
+    "cleanFileForciblyEnable",
+    "deleteWhen",
+    "diskMaxUsedSpaceRatio",
+    "diskSpaceCleanForciblyRatio",
+    "diskSpaceWarningLevelRatio",
+    "fileReservedTime",
+];
+
 macro_rules! plain_settings {
     ($($kind:ty: $expected:literal),* $(,)?) => {$(
         impl Setting for $kind {
@@ -147,6 +179,8 @@ broker_options! {
     lite_pull_message_enable: bool = true => "litePullMessageEnable";
     /// Whether half messages are refused.
     reject_transaction_message: bool = false => "rejectTransactionMessage";
+    /// Whether replies are stored in the cluster's reply topic as well.
+    store_reply_message_enable: bool = true => "storeReplyMessageEnable";
     /// Whether an offset reset is kept here until the consumer pulls.
     use_server_side_reset_offset: bool = true => "useServerSideResetOffset";
     /// Whether SQL92 filters are offered.
@@ -218,35 +252,24 @@ impl BrokerOptions {
         self.set_store(key, value)
     }
 
-    /// Sets one setting of a running broker. Those the store was opened with can only be set before.
-    pub(crate) fn set_while_running(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
-        const FIXED: [&str; 5] = [
-            "brokerName",
-            "brokerId",
-            "brokerIP1",
-            "listenPort",
-            "brokerClusterName",
-        ];
-        const RETENTION: [&str; 6] = [
-            "fileReservedTime",
-            "deleteWhen",
-            "diskMaxUsedSpaceRatio",
-            "diskSpaceCleanForciblyRatio",
-            "diskSpaceWarningLevelRatio",
-            "cleanFileForciblyEnable",
-        ];
-        let restart = || bad(key, value, "this can be changed only with a restart");
-        if FIXED.contains(&key) {
-            return Err(restart());
+    /// Sets one setting of a running broker. What is read at the start only is checked and left as it is.
+    pub(crate) fn set_while_running(
+        &mut self,
+        key: &str,
+        value: &str,
+    ) -> Result<Effect, OptionError> {
+        if AT_START.contains(&key) {
+            self.clone().set(key, value)?;
+            return Ok(Effect::AfterRestart);
         }
         if let Some(done) = self.set_own(key, value) {
-            return done;
+            return done.map(|()| Effect::Now);
         }
         if RETENTION.contains(&key) {
-            return self.set_store(key, value);
+            return self.set_store(key, value).map(|()| Effect::Now);
         }
         self.clone().set_store(key, value)?;
-        Err(restart())
+        Ok(Effect::AfterRestart)
     }
 
     fn set_store(&mut self, key: &str, value: &str) -> Result<(), OptionError> {
@@ -330,6 +353,14 @@ impl BrokerOptions {
             (
                 "diskMaxUsedSpaceRatio",
                 store.disk_max_used_ratio.to_string(),
+            ),
+            (
+                "diskSpaceCleanForciblyRatio",
+                store.disk_clean_forcibly_ratio.to_string(),
+            ),
+            (
+                "diskSpaceWarningLevelRatio",
+                store.disk_warning_ratio.to_string(),
             ),
             (
                 "cleanFileForciblyEnable",
@@ -454,6 +485,26 @@ mod tests {
             show_delay_levels(&copy.store.delay_levels_ms),
             "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
         );
+    }
+
+    #[test]
+    fn a_running_broker_takes_what_it_can() {
+        let mut options = options();
+        let set = |options: &mut BrokerOptions, key, value| options.set_while_running(key, value);
+        assert_eq!(set(&mut options, "fileReservedTime", "9"), Ok(Effect::Now));
+        assert_eq!(options.store.file_reserved_hours, 9);
+        assert_eq!(set(&mut options, "traceOn", "false"), Ok(Effect::Now));
+        assert!(!options.trace_on);
+        let later = set(&mut options, "listenPort", "1");
+        assert_eq!(later, Ok(Effect::AfterRestart));
+        assert_eq!(options.listen_port, 10911);
+        let later = set(&mut options, "maxMessageSize", "1");
+        assert_eq!(later, Ok(Effect::AfterRestart));
+        assert_ne!(options.store.message_max, 1);
+        for (key, value) in [("listenPort", "many"), ("fileReservedTime", "long")] {
+            let bad = set(&mut options, key, value);
+            assert!(matches!(bad, Err(OptionError::Bad { .. })), "{bad:?}");
+        }
     }
 
     #[test]

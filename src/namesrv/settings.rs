@@ -10,15 +10,47 @@ use super::routes::Rules;
 pub(crate) struct NamesrvOptions {
     /// Where `kvConfig.json` is; `None` keeps the values in memory.
     pub(crate) kv_config_path: Option<PathBuf>,
+    /// The port it is reached on; shown to administrators.
+    pub(crate) listen_port: u16,
     /// What may be changed while it runs.
     pub(crate) settings: Settings,
 }
+
+/// Apache's other keys, with its defaults: tools look for them, and they change nothing here.
+const WITHOUT_MEANING: [(&str, &str); 25] = [
+    ("bindAddress", "0.0.0.0"),
+    ("clientRequestThreadPoolNums", "8"),
+    ("clientRequestThreadPoolQueueCapacity", "50000"),
+    ("clusterTest", "false"),
+    ("configStorePath", ""),
+    ("defaultThreadPoolNums", "16"),
+    ("defaultThreadPoolQueueCapacity", "10000"),
+    ("enableControllerInNamesrv", "false"),
+    ("enableShutdownGracefully", "false"),
+    ("notifyMinBrokerIdChanged", "false"),
+    ("productEnvName", "center"),
+    ("rocketmqHome", ""),
+    ("serverAsyncSemaphoreValue", "64"),
+    ("serverCallbackExecutorThreads", "0"),
+    ("serverChannelMaxIdleTimeSeconds", "120"),
+    ("serverNettyWorkerGroupEnable", "true"),
+    ("serverOnewaySemaphoreValue", "256"),
+    ("serverPooledByteBufAllocatorEnable", "true"),
+    ("serverSelectorThreads", "3"),
+    ("serverSocketBacklog", "1024"),
+    ("serverSocketRcvBufSize", "0"),
+    ("serverSocketSndBufSize", "0"),
+    ("serverWorkerThreads", "8"),
+    ("shutdownWaitTimeSeconds", "30"),
+    ("useEpollNativeSelector", "false"),
+];
 
 impl NamesrvOptions {
     /// Apache's defaults, with the values of administrators in `kv_config_path`.
     pub(crate) fn new(kv_config_path: PathBuf) -> Self {
         Self {
             kv_config_path: Some(kv_config_path),
+            listen_port: 0,
             settings: Settings::default(),
         }
     }
@@ -36,6 +68,9 @@ impl NamesrvOptions {
         let path = path.map(|path| path.display().to_string());
         let mut pairs = now.pairs();
         pairs.push(("kvConfigPath", path.unwrap_or_default()));
+        pairs.push(("listenPort", self.listen_port.to_string()));
+        let others = WITHOUT_MEANING.iter();
+        pairs.extend(others.map(|(key, value)| (*key, (*value).to_owned())));
         pairs.sort_unstable();
         let lines = pairs.iter().map(|(key, value)| [key, "=", value, "\n"]);
         lines.flatten().collect()
@@ -248,7 +283,12 @@ mod tests {
         assert!(after.order_message_enable);
         assert_eq!(after.wait_seconds_for_service, 7);
         assert!(!before.order_message_enable);
-        let shown = NamesrvOptions::default().show(&after);
+        let options = NamesrvOptions {
+            listen_port: 9876,
+            ..NamesrvOptions::default()
+        };
+        let shown = options.show(&after);
+        assert!(shown.contains("\nlistenPort=9876\n"), "{shown}");
         assert!(shown.contains("\norderMessageEnable=true\n"), "{shown}");
     }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
-use crate::namesrv::NameServer;
+use crate::namesrv::{NameServer, NamesrvOptions};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
 use ports::{Claim, broker_ports};
@@ -197,7 +197,11 @@ impl Node {
 
         let mut namesrv = None;
         if let Some(claim) = namesrv_claim {
-            let name_server = NameServer::start(options.namesrv, clock.clone())
+            let options = NamesrvOptions {
+                listen_port: claim.address().port(),
+                ..options.namesrv
+            };
+            let name_server = NameServer::start(options, clock.clone())
                 .map_err(|error| NodeError::Role(error.to_string()))?;
             let server = serve(claim, name_server)?;
             ready.namesrv = Some(server.local_addr());

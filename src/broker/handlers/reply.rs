@@ -1,7 +1,7 @@
 //! Answers of request-reply: `SEND_REPLY_MESSAGE` (324) and its second form (325).
 //!
-//! A reply goes straight to the client that asked, over the connection it is known by, and is then stored in the
-//! cluster's reply topic. The replier is answered when the asker has taken it.
+//! A reply goes straight to the client that asked, over the connection it is known by, and is stored in the cluster's
+//! reply topic if `storeReplyMessageEnable` says so, whether or not it arrived. The replier is told whether it arrived.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,8 @@ use super::send::{self, SendHeader};
 use super::{Refusal, Request};
 use crate::base::QueueId;
 use crate::broker::Broker;
-use crate::broker::refusal::append_refusal;
 use crate::broker::session::Session;
-use crate::message::{Draft, Properties, names, offset_message_id};
+use crate::message::{Draft, Properties, PropertiesBuf, names, offset_message_id};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::header::send::{ReplyMessageRequestHeader, SendMessageResponseHeader};
@@ -28,11 +27,17 @@ const PUSH_LIMIT: Duration = Duration::from_secs(10);
 
 /// A reply on its way.
 struct Reply {
-    asker: Arc<Channel>,
-    push: Command,
+    /// Where it goes, or why nowhere.
+    push: Result<Push, String>,
     /// The record, ready to be stored.
-    group: AppendGroup,
-    queue: Arc<Queue>,
+    record: Option<(AppendGroup, Arc<Queue>)>,
+    queue_id: QueueId,
+}
+
+struct Push {
+    asker: Arc<Channel>,
+    asker_id: String,
+    command: Command,
 }
 
 /// Passes a reply on, stores it and answers.
@@ -45,10 +50,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Requ
     let asked = Asked::from(request.head);
     let working = Arc::clone(broker);
     broker.tasks.spawn(async move {
-        let answer = finish(&working, reply).await;
-        let options = working.options.load();
-        let answer = answer.unwrap_or_else(|refusal| send::refused(&options, refusal));
-        replier.answer(asked, answer);
+        replier.answer(asked, finish(&working, reply).await);
     });
 }
 
@@ -61,34 +63,18 @@ fn prepare(
     let options = Arc::clone(session.options.get());
     let peer = request.channel.peer();
     send::check(broker, &options, &mut session.topics, &header, &peer)?;
-    let properties = Properties::new(header.properties.as_bytes());
-    let asker_id = properties
-        .get(REPLY_TO_CLIENT)
-        .ok_or_else(|| Refusal::error("REPLY_TO_CLIENT is null, can not reply message"))?;
-    let asker = broker
-        .clients
-        .lock()
-        .client(asker_id)
-        .map(|member| Arc::clone(&member.handle));
-    let asker = asker.ok_or_else(|| {
-        Refusal::error(format!(
-            "push reply message fail, channel of <{asker_id}> not found."
-        ))
-    })?;
+    let mut properties = PropertiesBuf::from(Properties::new(header.properties.as_bytes()));
+    properties.set(names::MSG_REGION, options.region_id.as_str());
+    properties.set(names::TRACE_ON, options.trace_on.to_string());
+    let stored = properties.to_wire();
     let now_ms = broker.clock.now_ms();
-    let mut wire = crate::message::PropertiesBuf::from(properties);
-    wire.set(names::MSG_REGION, options.region_id.as_str());
-    wire.set(names::TRACE_ON, options.trace_on.to_string());
-    wire.set(PUSH_REPLY_TIME, now_ms.to_string());
-    wire.set(names::CLUSTER, options.broker_cluster_name.as_str());
-    let wire = wire.to_wire();
-    let queue_id = QueueId::from_wire(header.queue_id).unwrap_or_default();
+    properties.set(PUSH_REPLY_TIME, now_ms.to_string());
     let topic = session
         .topics
         .get(broker, header.topic)
         .ok_or_else(|| send::no_topic(header.topic))?;
+    let queue_id = send::choose_queue(header.queue_id, topic, &mut session.sends.turn);
     let queue = topic.queue(broker, queue_id);
-    let mut group = broker.store.append_group();
     let draft = Draft {
         topic: header.topic,
         queue_id: queue_id.to_wire(),
@@ -100,12 +86,56 @@ fn prepare(
         reconsume_times: header.reconsume_times,
         prepared_transaction_offset: 0,
         body: request.body,
-        properties: &wire,
+        properties: &stored,
     };
-    group
-        .push(&draft, &queue)
-        .map_err(|_| crate::broker::refusal::illegal_message(&options))?;
-    let (born_host, store_host) = (peer.to_string(), broker.store_host.to_string());
+    Ok(Reply {
+        push: address(broker, &header, &properties, request, now_ms),
+        record: options
+            .store_reply_message_enable
+            .then(|| record(broker, &draft, queue))
+            .flatten(),
+        queue_id,
+    })
+}
+
+fn record(
+    broker: &Broker,
+    draft: &Draft<'_>,
+    queue: Arc<Queue>,
+) -> Option<(AppendGroup, Arc<Queue>)> {
+    let mut group = broker.store.append_group();
+    match group.push(draft, &queue) {
+        Ok(_) => Some((group, queue)),
+        Err(error) => {
+            tracing::warn!("a reply cannot be stored: {error}");
+            None
+        }
+    }
+}
+
+/// Finds who asked and writes what it is sent.
+fn address(
+    broker: &Broker,
+    header: &SendHeader<'_>,
+    properties: &PropertiesBuf,
+    request: &Request<'_, '_>,
+    now_ms: i64,
+) -> Result<Push, String> {
+    let asker_id = properties
+        .get(REPLY_TO_CLIENT)
+        .ok_or_else(|| format!("reply message properties[{REPLY_TO_CLIENT}] is null"))?;
+    let asker = broker
+        .clients
+        .lock()
+        .client(asker_id)
+        .map(|member| Arc::clone(&member.handle));
+    let asker = asker
+        .ok_or_else(|| format!("push reply message fail, channel of <{asker_id}> not found."))?;
+    let (born_host, store_host) = (
+        request.channel.peer().to_string(),
+        broker.store_host.to_string(),
+    );
+    let wire = properties.to_wire();
     let push = ReplyMessageRequestHeader {
         producer_group: header.producer_group,
         topic: header.topic,
@@ -122,51 +152,71 @@ fn prepare(
         store_host: &store_host,
         store_timestamp: now_ms,
     };
-    Ok(Reply {
+    let command = Command::request(RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, &push);
+    Ok(Push {
         asker,
-        push: Command::request(RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, &push)
-            .with_body(request.body.clone()),
-        group,
-        queue,
+        asker_id: asker_id.to_owned(),
+        command: command.with_body(request.body.clone()),
     })
 }
 
-async fn finish(broker: &Arc<Broker>, reply: Reply) -> Result<Command, Refusal> {
-    let Reply {
+/// Hands the reply over.
+async fn deliver(push: Result<Push, String>) -> Result<(), String> {
+    let Push {
         asker,
-        push,
-        mut group,
-        queue,
-    } = reply;
-    let taken = asker.call(push, PUSH_LIMIT).await.map_err(|error| {
-        Refusal::error(format!(
-            "push reply message to {} fail. {error}",
-            asker.peer()
-        ))
-    })?;
-    if taken.code != ResponseCode::SUCCESS {
-        return Err(Refusal::error(format!(
-            "push reply message to {} fail. {}",
-            asker.peer(),
-            taken.remark()
-        )));
+        asker_id,
+        command,
+    } = push?;
+    let failed = || format!("push reply message to {asker_id}fail.");
+    let taken = asker
+        .call(command, PUSH_LIMIT)
+        .await
+        .map_err(|_| failed())?;
+    if taken.code == ResponseCode::SUCCESS {
+        Ok(())
+    } else {
+        Err(failed())
     }
+}
+
+async fn finish(broker: &Arc<Broker>, reply: Reply) -> Command {
+    let queue_id = reply.queue_id.to_wire();
+    let (code, remark) = match deliver(reply.push).await {
+        Ok(()) => (ResponseCode::SUCCESS, None),
+        Err(remark) => (ResponseCode::SYSTEM_ERROR, Some(remark)),
+    };
     let options = broker.options.load();
-    broker
-        .store
-        .append(&mut group)
-        .map_err(|error| append_refusal(&error, &options))?;
-    broker.wake(queue.topic(), queue.id());
-    let stored = group
-        .appended(0)
-        .ok_or_else(|| Refusal::error("UNKNOWN_ERROR"))?;
+    let place = reply
+        .record
+        .and_then(|(group, queue)| store(broker, group, &queue));
+    // Clients read these fields of every answer; without a record Apache sends zeros.
+    let (message_id, queue_offset) = place.unwrap_or(("0".to_owned(), 0));
     let header = SendMessageResponseHeader {
-        msg_id: &offset_message_id(broker.store_host, stored.log_offset),
-        queue_id: queue.id().to_wire(),
-        queue_offset: stored.queue_offset.to_wire(),
+        msg_id: &message_id,
+        queue_id,
+        queue_offset,
         msg_region: Some(&options.region_id),
         trace_on: Some(if options.trace_on { "true" } else { "false" }),
         ..SendMessageResponseHeader::default()
     };
-    Ok(super::success().with_header(&header))
+    let mut answer = Command::response(code).with_header(&header);
+    answer.remark = remark;
+    answer
+}
+
+/// Stores the reply; one that cannot be stored has been delivered all the same.
+fn store(
+    broker: &Arc<Broker>,
+    mut group: AppendGroup,
+    queue: &Arc<Queue>,
+) -> Option<(String, i64)> {
+    if let Err(error) = broker.store.append(&mut group) {
+        tracing::warn!("a reply was not stored: {error}");
+        return None;
+    }
+    broker.wake(queue.topic(), queue.id());
+    broker.stats.put.add(1);
+    let stored = group.appended(0)?;
+    let message_id = offset_message_id(broker.store_host, stored.log_offset);
+    Some((message_id, stored.queue_offset.to_wire()))
 }

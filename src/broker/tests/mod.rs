@@ -695,8 +695,19 @@ async fn settings_change_while_the_broker_runs() {
     assert_eq!(options.store.file_reserved_hours, 73);
     let black = call(&channel, update("brokerConfigPath=/etc/passwd")).await;
     assert_eq!(black.code, ResponseCode::NO_PERMISSION);
-    let fixed = call(&channel, update("listenPort=1")).await;
-    assert_eq!(fixed.code, ResponseCode::SYSTEM_ERROR);
+    let bad = call(&channel, update("fileReservedTime=9\ntraceOn=maybe")).await;
+    assert_eq!(bad.code, ResponseCode::SYSTEM_ERROR);
+    let text = "fileReservedTime=9\nlistenPort=1\nnoSuchKey=1";
+    let taken = call(&channel, update(text)).await;
+    assert_eq!(taken.code, ResponseCode::SUCCESS, "{}", taken.remark());
+    let shown = call(&channel, ask(RequestCode::GET_BROKER_CONFIG, &[])).await;
+    let shown = String::from_utf8(shown.body.to_vec()).unwrap();
+    for line in ["fileReservedTime=9\n", "listenPort=1\n"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert!(!shown.contains("noSuchKey"), "{shown}");
+    // A port that is served is not changed under way.
+    assert_ne!(fixture.broker.options.load().listen_port, 1);
     fixture.stop().await;
 }
 

@@ -1,35 +1,41 @@
 //! The broker's settings: shown (26) and changed while it runs (25).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::broker::handlers::{Answer, Refusal, Request, success};
-use crate::broker::options::OptionError;
-use crate::broker::topics::next_version;
+use crate::broker::options::{Effect, OptionError};
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::Command;
 use crate::protocol::header::broker::GetBrokerConfigResponseHeader;
 
 /// `GET_BROKER_CONFIG`: properties text.
 pub(super) fn get(broker: &Broker) -> Command {
+    let live = broker.options.load().properties();
+    let (shown, version) = {
+        let settings = broker.settings.lock();
+        (settings.shown(live), settings.version())
+    };
     let mut text = String::new();
-    for (key, value) in broker.options.load().properties() {
+    for (key, value) in shown {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{key}={value}");
     }
-    let version = *broker.settings_version.lock();
     let version = serde_json::to_string(&version).unwrap_or_default();
     let header = GetBrokerConfigResponseHeader { version: &version };
     success().with_header(&header).with_body(text)
 }
 
-/// `UPDATE_BROKER_CONFIG`: all of the given settings or none. What only a restart can change is refused, not forgotten.
+/// `UPDATE_BROKER_CONFIG`: all of the given settings or none. What is read at the start only is taken and shown, as with
+/// Apache, and named in the log; a value its key cannot take is refused, which Apache passes over in silence.
 pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let text = std::str::from_utf8(request.body)
         .map_err(|_| Refusal::error("the properties are not UTF-8"))?;
     let mut options = (*broker.options.load()).clone();
     let blacklist = options.config_black_list.clone();
+    let mut waiting = BTreeMap::new();
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', '!']) {
             continue;
@@ -37,7 +43,7 @@ pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
         let Some((key, value)) = line.split_once('=') else {
             return Err(Refusal::error(format!("string2Properties error: {line}")));
         };
-        let key = key.trim();
+        let (key, value) = (key.trim(), value.trim());
         let forbidden = ["configBlackList", "brokerConfigPath", "rocketmqHome"];
         if forbidden.contains(&key) || blacklist.split(';').any(|listed| listed == key) {
             return Err(Refusal::new(
@@ -46,7 +52,13 @@ pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             ));
         }
         match options.set_while_running(key, value) {
-            Ok(()) => {}
+            Ok(Effect::Now) => {}
+            Ok(Effect::AfterRestart) => {
+                tracing::warn!(
+                    "an administrator sets {key}={value}; this has no effect on a running broker, put it into the configuration file"
+                );
+                waiting.insert(key.to_owned(), value.to_owned());
+            }
             // Apache passes over settings it does not know.
             Err(OptionError::Unknown { key }) => {
                 tracing::warn!("an administrator sets {key}, which is unknown here");
@@ -56,7 +68,8 @@ pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     }
     broker.store.set_retention(&options.store);
     broker.options.publish(Arc::new(options));
-    next_version(&mut broker.settings_version.lock(), broker.clock.now_ms());
+    let now_ms = broker.clock.now_ms();
+    broker.settings.lock().changed(waiting, now_ms);
     broker.registrar.announce();
     Ok(success())
 }

@@ -124,7 +124,7 @@ pub(crate) struct SendBatch {
     touched: Vec<Touched>,
     properties: Vec<u8>,
     texts: String,
-    turn: u32,
+    pub(super) turn: u32,
     /// The round of registration that tells of a topic made for this batch.
     route: Option<u64>,
 }
@@ -322,7 +322,7 @@ fn create_topic(broker: &Broker, header: &SendHeader<'_>) -> Result<(), Refusal>
     Err(no_topic(header.topic))
 }
 
-fn choose_queue(asked: i32, topic: &Topic, turn: &mut u32) -> QueueId {
+pub(super) fn choose_queue(asked: i32, topic: &Topic, turn: &mut u32) -> QueueId {
     QueueId::from_wire(asked).unwrap_or_else(|| {
         let queues = u32::try_from(topic.config.write_queue_nums)
             .unwrap_or(0)
