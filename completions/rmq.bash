@@ -16,6 +16,9 @@ _rmq() {
             ",$1")
                 cmd="rmq"
                 ;;
+            rmq,clock)
+                cmd="rmq__subcmd__clock"
+                ;;
             rmq,completion)
                 cmd="rmq__subcmd__completion"
                 ;;
@@ -40,6 +43,27 @@ _rmq() {
             rmq,serve)
                 cmd="rmq__subcmd__serve"
                 ;;
+            rmq__subcmd__clock,advance)
+                cmd="rmq__subcmd__clock__subcmd__advance"
+                ;;
+            rmq__subcmd__clock,help)
+                cmd="rmq__subcmd__clock__subcmd__help"
+                ;;
+            rmq__subcmd__clock,show)
+                cmd="rmq__subcmd__clock__subcmd__show"
+                ;;
+            rmq__subcmd__clock__subcmd__help,advance)
+                cmd="rmq__subcmd__clock__subcmd__help__subcmd__advance"
+                ;;
+            rmq__subcmd__clock__subcmd__help,help)
+                cmd="rmq__subcmd__clock__subcmd__help__subcmd__help"
+                ;;
+            rmq__subcmd__clock__subcmd__help,show)
+                cmd="rmq__subcmd__clock__subcmd__help__subcmd__show"
+                ;;
+            rmq__subcmd__help,clock)
+                cmd="rmq__subcmd__help__subcmd__clock"
+                ;;
             rmq__subcmd__help,completion)
                 cmd="rmq__subcmd__help__subcmd__completion"
                 ;;
@@ -63,6 +87,12 @@ _rmq() {
                 ;;
             rmq__subcmd__help,serve)
                 cmd="rmq__subcmd__help__subcmd__serve"
+                ;;
+            rmq__subcmd__help__subcmd__clock,advance)
+                cmd="rmq__subcmd__help__subcmd__clock__subcmd__advance"
+                ;;
+            rmq__subcmd__help__subcmd__clock,show)
+                cmd="rmq__subcmd__help__subcmd__clock__subcmd__show"
                 ;;
             rmq__subcmd__help__subcmd__inspect,checkpoint)
                 cmd="rmq__subcmd__help__subcmd__inspect__subcmd__checkpoint"
@@ -122,12 +152,178 @@ _rmq() {
 
     case "${cmd}" in
         rmq)
-            opts="-o -v -h -V --output --columns --namesrv --color --no-progress --utc --verbose --help --version serve send consume inspect completion man generate help"
+            opts="-o -v -h -V --output --columns --namesrv --color --no-progress --utc --verbose --help --version serve send consume inspect clock completion man generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namesrv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock)
+            opts="-o -v -h -V --output --columns --namesrv --color --no-progress --utc --verbose --help --version show advance help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namesrv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__advance)
+            opts="-o -v -h -V --broker --output --columns --namesrv --color --no-progress --utc --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namesrv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__help)
+            opts="show advance help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__help__subcmd__advance)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__clock__subcmd__show)
+            opts="-o -v -h -V --broker --output --columns --namesrv --color --no-progress --utc --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv tsv name" -- "${cur}"))
                     return 0
@@ -314,8 +510,50 @@ _rmq() {
             return 0
             ;;
         rmq__subcmd__help)
-            opts="serve send consume inspect completion man generate help"
+            opts="serve send consume inspect clock completion man generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__help__subcmd__clock)
+            opts="show advance"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__help__subcmd__clock__subcmd__advance)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rmq__subcmd__help__subcmd__clock__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1008,7 +1246,7 @@ _rmq() {
             return 0
             ;;
         rmq__subcmd__serve)
-            opts="-c -o -v -h -V --role --config --data-dir --ephemeral --listen --port --broker-port --advertise --fsync --topic --set --ready-file --output --columns --namesrv --color --no-progress --utc --verbose --help --version"
+            opts="-c -o -v -h -V --role --config --data-dir --ephemeral --virtual-clock --listen --port --broker-port --advertise --fsync --topic --set --ready-file --output --columns --namesrv --color --no-progress --utc --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -35,6 +35,7 @@ set edit:completion:arg-completer[rmq] = {|@words|
             cand send 'Send messages to a topic'
             cand consume 'Look at the messages of a topic, or consume them as a group'
             cand inspect 'Look into a store directory, without a broker'
+            cand clock 'Show the clock of the brokers, or move a virtual one'
             cand completion 'Print the completion script of a shell'
             cand man 'Print a manual page (read it with `rmq man | man -l -`)'
             cand generate 'Write the completion scripts and manual pages of this version'
@@ -59,6 +60,7 @@ set edit:completion:arg-completer[rmq] = {|@words|
             cand --namesrv 'Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]'
             cand --color 'When to use colour'
             cand --ephemeral 'Keep the data in a temporary directory that disappears at the end'
+            cand --virtual-clock 'Time stands still until `rmq clock advance` moves it: delays, retries and retention in the hands of a test'
             cand --no-progress 'No progress bars'
             cand --utc 'Print times in UTC instead of the local zone'
             cand -v 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
@@ -271,6 +273,67 @@ set edit:completion:arg-completer[rmq] = {|@words|
         }
         &'rmq;inspect;help;help'= {
         }
+        &'rmq;clock'= {
+            cand -o 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --output 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --columns 'Only these columns, in this order (field names as in -o json)'
+            cand --namesrv 'Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]'
+            cand --color 'When to use colour'
+            cand --no-progress 'No progress bars'
+            cand --utc 'Print times in UTC instead of the local zone'
+            cand -v 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand --verbose 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand show 'Show what time it is for each broker'
+            cand advance 'Move a virtual clock forward; what comes due is delivered at once'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'rmq;clock;show'= {
+            cand --broker 'Only this broker, not all the name servers know'
+            cand -o 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --output 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --columns 'Only these columns, in this order (field names as in -o json)'
+            cand --namesrv 'Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]'
+            cand --color 'When to use colour'
+            cand --no-progress 'No progress bars'
+            cand --utc 'Print times in UTC instead of the local zone'
+            cand -v 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand --verbose 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+        &'rmq;clock;advance'= {
+            cand --broker 'Only this broker, not all the name servers know'
+            cand -o 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --output 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
+            cand --columns 'Only these columns, in this order (field names as in -o json)'
+            cand --namesrv 'Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]'
+            cand --color 'When to use colour'
+            cand --no-progress 'No progress bars'
+            cand --utc 'Print times in UTC instead of the local zone'
+            cand -v 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand --verbose 'Say more on stderr (-v info, -vv debug, -vvv trace); RUST_LOG says it in detail'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+        &'rmq;clock;help'= {
+            cand show 'Show what time it is for each broker'
+            cand advance 'Move a virtual clock forward; what comes due is delivered at once'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'rmq;clock;help;show'= {
+        }
+        &'rmq;clock;help;advance'= {
+        }
+        &'rmq;clock;help;help'= {
+        }
         &'rmq;completion'= {
             cand -o 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
             cand --output 'How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]'
@@ -321,6 +384,7 @@ set edit:completion:arg-completer[rmq] = {|@words|
             cand send 'Send messages to a topic'
             cand consume 'Look at the messages of a topic, or consume them as a group'
             cand inspect 'Look into a store directory, without a broker'
+            cand clock 'Show the clock of the brokers, or move a virtual one'
             cand completion 'Print the completion script of a shell'
             cand man 'Print a manual page (read it with `rmq man | man -l -`)'
             cand generate 'Write the completion scripts and manual pages of this version'
@@ -348,6 +412,14 @@ set edit:completion:arg-completer[rmq] = {|@words|
         &'rmq;help;inspect;index'= {
         }
         &'rmq;help;inspect;checkpoint'= {
+        }
+        &'rmq;help;clock'= {
+            cand show 'Show what time it is for each broker'
+            cand advance 'Move a virtual clock forward; what comes due is delivered at once'
+        }
+        &'rmq;help;clock;show'= {
+        }
+        &'rmq;help;clock;advance'= {
         }
         &'rmq;help;completion'= {
         }

@@ -256,14 +256,14 @@ async fn housekeeping(broker: Arc<Broker>) {
 
 impl Broker {
     fn sample_stats(&self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = Clock::machine_ms();
         self.stats.sample(now_ms, now_ms / 86_400_000);
     }
 
     fn expire_clients(&self) {
         let timeout = self.options.load().channel_expired_timeout;
         let timeout_ms = i64::try_from(timeout).unwrap_or(i64::MAX);
-        let now_ms = self.clock.now_ms();
+        let now_ms = Clock::machine_ms();
         let (changed, dropped) = self.clients.lock().expire(now_ms, timeout_ms);
         for channel in dropped {
             tracing::info!(peer = %channel.peer(), "client sent no heartbeat, closing");

@@ -8,7 +8,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -105,10 +104,11 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         let next_ms = step(&broker, now_ms);
         let arrived = broker.schedule.arrived.notified();
         match next_ms {
-            Some(next_ms) => {
-                let wait = u64::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(0);
-                let _ = tokio::time::timeout(Duration::from_millis(wait), arrived).await;
-            }
+            Some(next_ms) => tokio::select! {
+                biased;
+                () = arrived => {}
+                () = broker.clock.sleep_until(next_ms) => {}
+            },
             None => arrived.await,
         }
     }

@@ -7,7 +7,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
-use super::{completion, consume, generate, inspect, man, send, serve};
+use super::{clock, completion, consume, generate, inspect, man, send, serve};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Send(Box<send::Args>),
     Consume(Box<consume::Args>),
     Inspect(Box<inspect::Args>),
+    Clock(clock::Args),
     Completion(completion::Args),
     Man(man::Args),
     #[command(hide = true)]

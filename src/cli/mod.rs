@@ -6,6 +6,7 @@
 //! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
 
 mod args;
+mod clock;
 mod completion;
 mod consume;
 mod exit;
@@ -136,6 +137,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Send(args) => send::run(&args, &context),
         Command::Consume(args) => consume::run(&args, &context),
         Command::Inspect(args) => inspect::run(*args, &context),
+        Command::Clock(args) => clock::run(args, &context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man(args) => man::run(&args, &context),
         Command::Generate(args) => generate::run(&args, &context),

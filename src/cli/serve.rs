@@ -51,6 +51,9 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     ephemeral: bool,
+    /// Time stands still until `rmq clock advance` moves it: delays, retries and retention in the hands of a test
+    #[arg(long, env = "RMQ_VIRTUAL_CLOCK", hide_env_values = true)]
+    virtual_clock: bool,
     /// Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]
     #[arg(long, value_name = "ADDR", env = "RMQ_LISTEN", hide_env_values = true)]
     listen: Option<String>,
@@ -172,7 +175,7 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
         context.output.warn(warning);
     }
     loop {
-        let error = match Node::start_at(loaded.options, context.clock.clone()).await {
+        let error = match Node::start(loaded.options).await {
             Ok(node) => return Ok(node),
             Err(error) => error,
         };
@@ -201,6 +204,7 @@ fn flags(args: Args, context: &Context) -> Flags {
         config: args.config,
         data_dir: args.data_dir,
         ephemeral: args.ephemeral,
+        virtual_clock: args.virtual_clock,
         listen: args.listen,
         port: args.port,
         broker_port: args.broker_port,
@@ -259,6 +263,7 @@ fn ready_document(ready: &ReadyInfo, took_ms: i64) -> Value {
         "brokerName": ready.broker_name,
         "dataDir": ready.data_dir,
         "ephemeral": ready.ephemeral,
+        "virtualClock": ready.virtual_clock,
         "readyMs": took_ms,
     })
 }
@@ -334,6 +339,9 @@ fn screen(ready: &ReadyInfo, took_ms: i64, context: &Context) {
         };
         let separator = if topics.is_empty() { "" } else { "; " };
         output.note(&format!("  {:<12} {topics}{separator}{unknown}", "topics"));
+    }
+    if ready.virtual_clock {
+        line("clock", "stands still", "rmq clock advance 2h");
     }
     if ready.loopback_only() {
         output

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{BrokerName, GroupName, TopicName};
 use crate::protocol::body::lists::TopicList;
@@ -11,6 +12,7 @@ use crate::protocol::body::route::ClusterInfo;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Reply};
 use crate::protocol::fastjson;
+use crate::protocol::header::broker::{ClockRequestHeader, ClockResponseHeader};
 use crate::protocol::header::pull::{
     QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
     UpdateConsumerOffsetRequestHeader,
@@ -67,6 +69,15 @@ impl TopicSpec {
             attributes: Vec::new(),
         }
     }
+}
+
+/// The clock a broker goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokerClock {
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+    /// Whether it stands still until somebody moves it.
+    pub is_virtual: bool,
 }
 
 /// The brokers of all clusters a name server knows.
@@ -235,6 +246,29 @@ impl Admin {
             offsets.insert(queue, offset);
         }
         Ok(offsets)
+    }
+
+    /// What time it is for a broker. Moves the clock of an `rmq` broker with a virtual clock first, if `advance` says so;
+    /// other brokers refuse.
+    pub async fn clock(
+        &self,
+        broker: &str,
+        advance: Option<Duration>,
+    ) -> Result<BrokerClock, ClientError> {
+        let header = ClockRequestHeader {
+            advance_ms: advance.map(|by| i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+        };
+        let code = RequestCode::RMQ_CLOCK;
+        let request = Command::request(code, &header);
+        let timeout = self.shared.timeout();
+        let reply = self.shared.net.call_ok(broker, request, timeout).await?;
+        let answer: ClockResponseHeader = reply
+            .header()
+            .map_err(|error| unreadable(broker, code, error))?;
+        Ok(BrokerClock {
+            now_ms: answer.now_ms,
+            is_virtual: answer.is_virtual,
+        })
     }
 
     async fn ask_name_server(&self, code: RequestCode) -> Result<(String, Reply), ClientError> {

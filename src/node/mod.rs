@@ -121,6 +121,8 @@ pub struct ReadyInfo {
     pub data_dir: PathBuf,
     /// Whether the data disappears with the node.
     pub ephemeral: bool,
+    /// Whether time stands still until it is moved.
+    pub virtual_clock: bool,
 }
 
 impl ReadyInfo {
@@ -167,11 +169,11 @@ impl fmt::Debug for RunningBroker {
 impl Node {
     /// Starts everything and returns when messages are accepted. Needs a multi-threaded tokio runtime.
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        Self::start_at(options, Clock::System).await
-    }
-
-    /// [`Node::start`] with a clock of one's own.
-    pub(crate) async fn start_at(options: NodeOptions, clock: Clock) -> Result<Self, NodeError> {
+        let clock = if options.virtual_clock {
+            Clock::manual(Clock::machine_ms())
+        } else {
+            Clock::System
+        };
         let role = options.role;
         let namesrv_claim = role
             .has_name_server()
@@ -193,6 +195,7 @@ impl Node {
             creates_topics: options.broker.auto_create_topic_enable,
             data_dir: options.data_dir().to_owned(),
             ephemeral: options.ephemeral.is_some(),
+            virtual_clock: options.virtual_clock,
         };
 
         let mut namesrv = None;
@@ -201,7 +204,8 @@ impl Node {
                 listen_port: claim.address().port(),
                 ..options.namesrv
             };
-            let name_server = NameServer::start(options, clock.clone())
+            // Brokers prove that they live in real time, whatever the time of the messages.
+            let name_server = NameServer::start(options, Clock::System)
                 .map_err(|error| NodeError::Role(error.to_string()))?;
             let server = serve(claim, name_server)?;
             ready.namesrv = Some(server.local_addr());

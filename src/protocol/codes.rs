@@ -39,6 +39,12 @@ macro_rules! codes {
     };
 }
 
+impl RequestCode {
+    /// Ours, far outside Apache's range (`"RMQ\x01"` as a number): shows a broker's clock, and moves it if the broker was
+    /// started with a virtual one. Like Apache's own codes above 65535 it exists in JSON headers only.
+    pub const RMQ_CLOCK: Self = Self(0x524d_5101);
+}
+
 codes! {
 /// What a request asks for (`RequestCode`).
 RequestCode {

@@ -210,7 +210,7 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
         // Before looking: an append from here on wakes this worker again.
         shared.dispatch_asleep.store(true, Ordering::SeqCst);
         let result = shared.dispatch().and_then(|()| {
-            let now_ms = monotone(&shared.clock, queues_written_ms);
+            let now_ms = Clock::machine_ms().max(queues_written_ms);
             let interval = i64::try_from(shared.options.queue_flush_interval.as_millis());
             if now_ms.saturating_sub(queues_written_ms) >= interval.unwrap_or(i64::MAX) {
                 queues_written_ms = now_ms;
@@ -228,13 +228,12 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
     })
 }
 
-fn monotone(clock: &Clock, before: i64) -> i64 {
-    clock.now_ms().max(before)
-}
-
 fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
     let mut complained = false;
     let mut ticks: u64 = 0;
+    // A clock that was moved by hand may have made files old: that is looked at without waiting for the next turn.
+    shared.clock.wakes(&shared.keeper_signal);
+    let mut retained_ms = shared.clock.now_ms();
     Worker::spawn("rmq-keeper", shared.keeper_signal.clone(), move || {
         let prepared = shared.writer.prepare_next();
         if let Err(error) = &prepared
@@ -243,7 +242,10 @@ fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
             tracing::warn!("the next log file cannot be made ahead: {error}");
         }
         let every = shared.options.retention_interval.as_secs().max(1);
-        let kept = if ticks.is_multiple_of(every) {
+        let now_ms = shared.clock.now_ms();
+        let moved = u64::try_from(now_ms.saturating_sub(retained_ms)).unwrap_or(0) / 1000 > every;
+        let kept = if moved || ticks.is_multiple_of(every) {
+            retained_ms = now_ms;
             shared.retain();
             if ticks > 0 {
                 shared.checkpoint()

@@ -15,6 +15,7 @@ use crate::protocol::header::group::{
     GetConsumerListByGroupRequestHeader, UnregisterClientRequestHeader,
 };
 use crate::remoting::Channel;
+use crate::sys::Clock;
 
 /// `HEART_BEAT`, in its full and its light form.
 pub(crate) fn heartbeat(broker: &Broker, request: &Request<'_, '_>) -> Answer {
@@ -25,7 +26,7 @@ pub(crate) fn heartbeat(broker: &Broker, request: &Request<'_, '_>) -> Answer {
         client_id: heartbeat.client_id.clone(),
         language: request.head.language,
         version: request.head.version,
-        updated_ms: broker.clock.now_ms(),
+        updated_ms: Clock::machine_ms(),
     };
     let mut changed = false;
     for consumer in heartbeat.consumer_data_set {

@@ -64,6 +64,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `--ephemeral`.
     pub ephemeral: bool,
+    /// `--virtual-clock`: time stands still until `rmq clock advance` moves it.
+    pub virtual_clock: bool,
     /// `--listen`.
     pub listen: Option<String>,
     /// `--port`: the name server's.

@@ -35,6 +35,8 @@ pub struct NodeOptions {
     pub(crate) topics: Vec<TopicSpec>,
     /// The data directory, if it is to disappear.
     pub(crate) ephemeral: Option<TempDir>,
+    /// Whether the broker's time stands still until it is moved.
+    pub(crate) virtual_clock: bool,
 }
 
 impl NodeOptions {
@@ -107,6 +109,7 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         broker,
         topics: flags.topics.clone(),
         ephemeral,
+        virtual_clock: flags.virtual_clock,
     })
 }
 

@@ -25,4 +25,15 @@ headers! {
     ResetMasterFlushOffsetHeader {
         master_flush_offset: i64 = "masterFlushOffset", required;
     }
+
+    /// `RMQ_CLOCK`: without a number it only asks.
+    ClockRequestHeader {
+        advance_ms: i64 = "advanceMs", optional;
+    }
+
+    /// The answer of `RMQ_CLOCK`.
+    ClockResponseHeader {
+        now_ms: i64 = "nowMs", required;
+        is_virtual: bool = "virtual", required;
+    }
 }

@@ -1,5 +1,6 @@
 //! Requests of administrators, one file per subject.
 
+mod clock;
 mod config;
 mod connection;
 mod consume;
@@ -49,6 +50,7 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::INVOKE_BROKER_TO_RESET_OFFSET => reset::reset(broker, request),
         Code::GET_ALL_CONSUMER_OFFSET => Ok(success().with_body(broker.offsets.encoded())),
         Code::GET_ALL_DELAY_OFFSET => Ok(success().with_body(broker.schedule.encoded())),
+        Code::RMQ_CLOCK => clock::clock(broker, request),
         code => Err(unknown(code)),
     }
 }

@@ -28,6 +28,7 @@ use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
 use crate::remoting::{Channel, InFlight};
 use crate::store::{Found, GetStatus, LogSlice, Queue, ReadLimits};
+use crate::sys::Clock;
 
 const FLAG_COMMIT_OFFSET: i32 = 1;
 const FLAG_SUSPEND: i32 = 2;
@@ -357,7 +358,7 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
     let (code, _) = pull.outcome(found.status);
     match patience.suspend_ms {
         Some(suspend_ms) if code == ResponseCode::PULL_NOT_FOUND => {
-            let deadline_ms = broker.clock.now_ms().saturating_add(suspend_ms.max(0));
+            let deadline_ms = Clock::machine_ms().saturating_add(suspend_ms.max(0));
             park(broker, Box::new(pull), deadline_ms);
         }
         _ => pull.answer(broker, found),
@@ -479,7 +480,7 @@ pub(crate) fn forget(broker: &Broker, channel: &Channel) {
 /// Answers pulls whose time is up, for as long as the broker runs.
 pub(crate) async fn expire(broker: Arc<Broker>) {
     loop {
-        let now_ms = broker.clock.now_ms();
+        let now_ms = Clock::machine_ms();
         for pull in broker.parked.change(|table| table.expire(now_ms)) {
             let found = pull.read(&broker, pull.offset);
             pull.answer(&broker, found);

@@ -14,6 +14,7 @@ use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::pull::PullMessageRequestHeader;
 use crate::store::Candidate;
+use crate::sys::Clock;
 
 /// Which messages a pull takes.
 pub(super) struct Wanted {
@@ -166,7 +167,7 @@ fn brought_along(broker: &Broker, header: &PullMessageRequestHeader<'_>) -> Arc<
             expression
         };
         if same_kind && known.data.sub_string == shown {
-            let now_ms = broker.clock.now_ms();
+            let now_ms = Clock::machine_ms();
             clients.note_pull(
                 header.consumer_group,
                 header.topic,
@@ -197,7 +198,7 @@ fn brought_along(broker: &Broker, header: &PullMessageRequestHeader<'_>) -> Arc<
     };
     let made = Arc::new(Subscription { data, filter });
     if made.filter.is_ok() {
-        let now_ms = broker.clock.now_ms();
+        let now_ms = Clock::machine_ms();
         clients.note_pull(
             header.consumer_group,
             header.topic,
