@@ -84,6 +84,24 @@ impl Output {
         }
     }
 
+    /// Prints a list that is known as a whole: a table on a terminal, tsv in a pipe.
+    pub(crate) fn rows(
+        &self,
+        columns: &'static [Column],
+        rows: impl IntoIterator<Item = Value>,
+    ) -> Result<(), CliError> {
+        let format = self.format.unwrap_or(if self.stdout_terminal {
+            Format::Table
+        } else {
+            Format::Tsv
+        });
+        let mut sheet = self.sheet_with(render::of(format, columns, &self.columns, None), false);
+        for row in rows {
+            sheet.row(&row)?;
+        }
+        sheet.finish()
+    }
+
     /// A stream that may never end: each row leaves at once. On a terminal (and with `-o table`) a row is the line
     /// that `line` makes of it, in a pipe the default is jsonl.
     pub(crate) fn stream<'a>(
