@@ -3,7 +3,7 @@
 //! The order of the pairs is that of the producer's hash map. It is kept, because a record that is copied must keep
 //! its bytes. A missing last separator is accepted; pairs without a value are skipped, as Apache's decoder does.
 
-use std::str;
+use std::{iter, str};
 
 const NAME_END: u8 = 1;
 const PAIR_END: u8 = 2;
@@ -37,14 +37,27 @@ impl<'a> Properties<'a> {
 
     /// The pairs in stored order, for a caller who wants few of them: nothing is checked to be UTF-8.
     pub(crate) fn raw_pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.wire
-            .split(|&byte| byte == PAIR_END)
-            .filter_map(|pair| {
-                let at = pair.iter().position(|&byte| byte == NAME_END)?;
-                let (name, value) = pair.split_at_checked(at)?;
-                let value = value.get(1..).filter(|value| !value.is_empty())?;
-                Some((name, value))
-            })
+        let mut rest = self.wire;
+        // Every byte is looked at once: a filter does this for each message.
+        iter::from_fn(move || {
+            loop {
+                let at = rest
+                    .iter()
+                    .position(|&byte| matches!(byte, NAME_END | PAIR_END))?;
+                let (name, behind) = rest.split_at_checked(at)?;
+                let (&separator, behind) = behind.split_first()?;
+                if separator == PAIR_END {
+                    rest = behind;
+                    continue;
+                }
+                let end = behind.iter().position(|&byte| byte == PAIR_END);
+                let (value, behind) = behind.split_at_checked(end.unwrap_or(behind.len()))?;
+                rest = behind.get(1..).unwrap_or_default();
+                if !value.is_empty() {
+                    return Some((name, value));
+                }
+            }
+        })
     }
 
     /// The value of the last pair with this name: a Java map keeps the one that was put last.

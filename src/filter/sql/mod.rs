@@ -19,6 +19,8 @@ mod parser;
 mod tests;
 mod value;
 
+use std::cmp::Ordering;
+
 use smallvec::SmallVec;
 
 use self::node::Node;
@@ -99,7 +101,7 @@ pub(crate) enum SqlError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SqlFilter {
     root: Node,
-    /// The properties it asks for with their slots, sorted by name.
+    /// The properties it asks for with their slots, the short names first: comparing lengths settles most lookups.
     names: Vec<(Box<str>, usize)>,
 }
 
@@ -113,10 +115,9 @@ impl SqlFilter {
         }
         let (root, names) = parser::parse(expression)?;
         let names = names.into_iter().map(|(name, slot)| (name.into(), slot));
-        Ok(Self {
-            root,
-            names: names.collect(),
-        })
+        let mut names: Vec<(Box<str>, usize)> = names.collect();
+        names.sort_unstable_by(|(a, _), (b, _)| by_length(a.as_bytes(), b.as_bytes()));
+        Ok(Self { root, names })
     }
 
     /// Whether a message with these properties is wanted.
@@ -131,7 +132,7 @@ impl SqlFilter {
         for (name, value) in properties.raw_pairs() {
             let known = self
                 .names
-                .binary_search_by(|(known, _)| known.as_bytes().cmp(name));
+                .binary_search_by(|(known, _)| by_length(known.as_bytes(), name));
             let slot = known.ok().and_then(|at| self.names.get(at));
             if let Some((_, slot)) = slot
                 && let Some(place) = slots.get_mut(*slot)
@@ -142,4 +143,8 @@ impl SqlFilter {
         }
         self.root.truth(&slots)
     }
+}
+
+fn by_length(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
