@@ -13,7 +13,7 @@ pub(crate) use sql::{SqlError, SqlFilter};
 pub(crate) use tags::{TAG_TYPE, TagFilter, is_tag_type};
 
 use self::tags::ExpressionError;
-use crate::message::Record;
+use crate::message::Properties;
 
 /// The name of SQL92 expressions on the wire.
 const SQL_TYPE: &str = "SQL92";
@@ -59,12 +59,20 @@ impl Filter {
         }
     }
 
-    /// Whether a stored record whose queue entry was taken is wanted.
-    pub(crate) fn takes_record(&self, record: &[u8]) -> bool {
+    /// Whether a message with these properties, whose queue entry was taken, is wanted.
+    pub(crate) fn takes_properties(&self, properties: Properties<'_>) -> bool {
         match self {
             Self::Tags(_) => true,
+            Self::Sql(sql) => sql.matches(properties),
+        }
+    }
+
+    /// An upper bound of what asking for these properties costs, in comparisons of bytes or so.
+    pub(crate) fn effort(&self, properties: Properties<'_>) -> u64 {
+        match self {
+            Self::Tags(_) => 0,
             Self::Sql(sql) => {
-                Record::parse(record).is_ok_and(|record| sql.matches(record.properties))
+                (sql.bytes() as u64).saturating_mul(properties.as_bytes().len() as u64)
             }
         }
     }
@@ -82,7 +90,9 @@ mod tests {
         }
         let sql = Filter::parse(Some("SQL92"), "a = 1").unwrap();
         assert!(sql.takes_code(7));
-        assert!(!sql.takes_record(b"no record"));
+        assert!(sql.takes_properties(Properties::new(b"a\x011")));
+        assert!(!sql.takes_properties(Properties::new(b"a\x012")));
+        assert_eq!(sql.effort(Properties::new(b"a\x011")), 15);
         let error = Filter::parse(Some("SQL92"), "").unwrap_err();
         assert!(error.to_string().contains("position 0"));
         let error = Filter::parse(Some("sql92"), "a = 1").unwrap_err();

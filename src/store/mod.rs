@@ -48,7 +48,7 @@ pub use log::append::{AppendGroup, Appended};
 pub use options::{FlushMode, StoreOptions};
 pub use query::KeyMatches;
 pub use queue::Queue;
-pub use read::{Boundary, Candidate, Found, GetStatus, ReadLimits};
+pub use read::{Boundary, Candidate, Found, GetStatus, ReadLimits, Verdict};
 pub use view::{View, ViewError};
 
 use crate::base::{QueueId, TopicName, Watermark};

@@ -64,6 +64,24 @@ pub enum Candidate<'a> {
     Record(&'a [u8]),
 }
 
+/// What a filter says about a [`Candidate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Wanted, as far as it was shown.
+    Take,
+    /// Not wanted.
+    Pass,
+    /// The reader has had enough; the message is left for the next read. A read's first record must be judged, or no
+    /// read would get past it.
+    Stop,
+}
+
+impl From<bool> for Verdict {
+    fn from(wanted: bool) -> Self {
+        if wanted { Self::Take } else { Self::Pass }
+    }
+}
+
 /// Which of several messages of one time is meant (`BoundaryType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Boundary {
@@ -89,8 +107,8 @@ impl Store {
         mut filter: impl FnMut(i64) -> bool,
     ) -> Found {
         self.get_matching(queue, offset, limits, |candidate| match candidate {
-            Candidate::Entry(tags_code) => filter(tags_code),
-            Candidate::Record(_) => true,
+            Candidate::Entry(tags_code) => Verdict::from(filter(tags_code)),
+            Candidate::Record(_) => Verdict::Take,
         })
     }
 
@@ -100,7 +118,7 @@ impl Store {
         queue: &Queue,
         offset: QueueOffset,
         limits: ReadLimits,
-        mut filter: impl FnMut(Candidate<'_>) -> bool,
+        mut filter: impl FnMut(Candidate<'_>) -> Verdict,
     ) -> Found {
         // The end first: it only grows, so an offset below it stays readable or was retained away.
         let max = queue.max_offset();
@@ -136,7 +154,7 @@ impl Store {
         queue: &Queue,
         offset: QueueOffset,
         limits: ReadLimits,
-        filter: &mut impl FnMut(Candidate<'_>) -> bool,
+        filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
         found: &mut Found,
     ) {
         let scan_max = limits.messages.max(SCAN_MAX);
@@ -156,22 +174,27 @@ impl Store {
                 }
                 let wanted = entry.is_plausible()
                     && !is_plug(entry, entries.get(index + 1))
-                    && filter(Candidate::Entry(entry.tags_code));
+                    && filter(Candidate::Entry(entry.tags_code)) == Verdict::Take;
                 if wanted {
                     let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
                     if found.count > 0 && found.bytes.saturating_add(size) > limits.bytes {
                         break 'scan;
                     }
-                    match self.slice_of(entry) {
-                        Some(slice) if filter(Candidate::Record(slice.as_ref())) => {
+                    let slice = self.slice_of(entry);
+                    let verdict = slice
+                        .as_ref()
+                        .map(|slice| filter(Candidate::Record(slice.as_ref())));
+                    match (slice, verdict) {
+                        (_, Some(Verdict::Stop)) => break 'scan,
+                        (Some(slice), Some(Verdict::Take)) => {
                             found.count += 1;
                             found.bytes += size;
                             found.status = GetStatus::Found;
                             push_joined(&mut found.slices, slice);
                         }
                         _ if found.count > 0 => {}
-                        Some(_) => found.status = GetStatus::NoMatchedMessage,
-                        None => found.status = GetStatus::MessageWasRemoving,
+                        (Some(_), _) => found.status = GetStatus::NoMatchedMessage,
+                        (None, _) => found.status = GetStatus::MessageWasRemoving,
                     }
                 } else if found.count == 0 {
                     found.status = GetStatus::NoMatchedMessage;

@@ -101,6 +101,8 @@ pub(crate) enum SqlError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SqlFilter {
     root: Node,
+    /// How long the expression is.
+    bytes: usize,
     /// The properties it asks for with their slots, the short names first: comparing lengths settles most lookups.
     names: Vec<(Box<str>, usize)>,
 }
@@ -117,7 +119,16 @@ impl SqlFilter {
         let names = names.into_iter().map(|(name, slot)| (name.into(), slot));
         let mut names: Vec<(Box<str>, usize)> = names.collect();
         names.sort_unstable_by(|(a, _), (b, _)| by_length(a.as_bytes(), b.as_bytes()));
-        Ok(Self { root, names })
+        Ok(Self {
+            root,
+            bytes: expression.len(),
+            names,
+        })
+    }
+
+    /// How long the expression is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether a message with these properties is wanted.

@@ -70,8 +70,9 @@ impl Pull {
             return self.before_the_start();
         };
         let store = &broker.store;
+        let mut effort = 0;
         store.get_matching(&self.queue, offset, self.limits, |candidate| {
-            self.wanted.takes(candidate)
+            self.wanted.takes(candidate, &mut effort)
         })
     }
 

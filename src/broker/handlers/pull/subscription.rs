@@ -13,7 +13,11 @@ use crate::message::{Record, names};
 use crate::protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::pull::PullMessageRequestHeader;
-use crate::store::Candidate;
+use crate::store::{Candidate, Verdict};
+
+/// How much evaluation one read may cost, in the unit of [`Filter::effort`]. Reached only by expressions of many
+/// kilobytes over properties as large; the consumer asks again for the rest.
+const EFFORT_MAX: u64 = 1 << 31;
 use crate::sys::Clock;
 
 /// Which messages a pull takes.
@@ -55,28 +59,38 @@ impl Wanted {
         })
     }
 
-    /// Whether a message is taken, as far as the store shows it.
-    pub(super) fn takes(&self, candidate: Candidate<'_>) -> bool {
+    /// Whether a message is taken, as far as the store shows it. `effort` adds up over one read.
+    pub(super) fn takes(&self, candidate: Candidate<'_>, effort: &mut u64) -> Verdict {
         // A filter that cannot be compiled was refused before.
         let Ok(filter) = &self.subscription.filter else {
-            return false;
+            return Verdict::Pass;
         };
-        match (candidate, &self.originals) {
-            (Candidate::Entry(tags_code), _) => filter.takes_code(tags_code),
-            (Candidate::Record(record), None) => filter.takes_record(record),
-            (Candidate::Record(record), Some(originals)) => {
-                let parsed = Record::parse(record);
-                let topic = parsed
-                    .as_ref()
-                    .ok()
-                    .and_then(|parsed| parsed.properties.get(names::RETRY_TOPIC));
-                let original = originals
-                    .iter()
-                    .find(|original| Some(original.data.topic.as_str()) == topic);
-                let filter = original.and_then(|original| original.filter.as_ref().ok());
-                filter.is_none_or(|filter| filter.takes_record(record))
+        let record = match (candidate, filter) {
+            (Candidate::Entry(tags_code), _) => return filter.takes_code(tags_code).into(),
+            (Candidate::Record(_), Filter::Tags(_)) => return Verdict::Take,
+            (Candidate::Record(record), Filter::Sql(_)) => record,
+        };
+        let Ok(Record { properties, .. }) = Record::parse(record) else {
+            return Verdict::Pass;
+        };
+        let filter = match &self.originals {
+            None => filter,
+            Some(originals) => {
+                let topic = properties.get(names::RETRY_TOPIC);
+                let mut originals = originals.iter();
+                let original =
+                    originals.find(|original| Some(original.data.topic.as_str()) == topic);
+                match original.map(|original| &original.filter) {
+                    Some(Ok(filter)) => filter,
+                    _ => return Verdict::Take,
+                }
             }
+        };
+        if *effort > EFFORT_MAX {
+            return Verdict::Stop;
         }
+        *effort = effort.saturating_add(filter.effort(properties));
+        filter.takes_properties(properties).into()
     }
 }
 
