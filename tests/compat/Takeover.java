@@ -10,13 +10,18 @@ import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Reads every message of a topic, or sends some, with the official Java client. */
 public final class Takeover {
-    public static void main(String[] args) throws Exception {
-        String nameServer = args[1];
-        String topic = args[2];
-        if (args[0].equals("read")) {
-            read(nameServer, topic);
-        } else {
-            send(nameServer, topic, Integer.parseInt(args[3]));
+    public static void main(String[] args) {
+        try {
+            if (args[0].equals("read")) {
+                read(args[1], args[2]);
+            } else {
+                send(args[1], args[2], Integer.parseInt(args[3]));
+            }
+            System.exit(0);
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            // The client's threads would keep the process alive.
+            System.exit(1);
         }
     }
 
