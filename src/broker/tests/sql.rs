@@ -101,6 +101,23 @@ async fn one_pull_looks_at_a_bounded_number_of_messages() {
 }
 
 #[tokio::test]
+async fn one_pull_spends_a_bounded_effort() {
+    let fixture = filtering().await;
+    let channel = fixture.connect().await;
+    let properties = format!("a\u{1}{}\u{2}", "y".repeat(30_000));
+    for _ in 0..3 {
+        call(&channel, send("T", 0, &properties, b"x")).await;
+    }
+    let costly = format!("a = '{}'", "x".repeat(60_000));
+    for next in [2, 3] {
+        let none = call(&channel, pull_by("T", next / 3 * 2, TYPE, &costly, 0)).await;
+        assert_eq!(none.code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+        assert_eq!(next_offset(&none), next);
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_waiting_pull_sleeps_through_what_it_does_not_want() {
     let fixture = filtering().await;
     let channel = fixture.connect().await;
