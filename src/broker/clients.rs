@@ -81,7 +81,7 @@ impl<H: Clone> ConsumerGroup<H> {
     }
 
     /// Members of a broadcasting group do not share queues, so they need not hear of each other.
-    fn to_notify(&self) -> Vec<H> {
+    pub(crate) fn to_notify(&self) -> Vec<H> {
         if self.traits.message_model == MessageModel::Broadcasting {
             Vec::new()
         } else {
@@ -184,6 +184,8 @@ impl<H: Clone> Clients<H> {
         entry.traits = heartbeat.traits;
         entry.fingerprint = heartbeat.fingerprint;
         let mut changed = entry.members.insert(channel, member).is_none();
+        // A client that believes its subscriptions to be known, after a restart of the broker.
+        let unknown = heartbeat.subscriptions.is_none() && entry.subscriptions.is_empty();
         if let Some(subscriptions) = heartbeat.subscriptions {
             changed |= subscribe(&mut entry.subscriptions, subscriptions);
         }
@@ -193,7 +195,7 @@ impl<H: Clone> Clients<H> {
             } else {
                 Vec::new()
             },
-            fingerprint_changed,
+            fingerprint_changed: fingerprint_changed || unknown,
         }
     }
 
@@ -479,5 +481,16 @@ mod tests {
         let second = clients.register_consumer(&group, 1, member(1, 0), light);
         assert!(second.fingerprint_changed);
         assert!(clients.subscription("g", "T").is_some());
+    }
+
+    #[test]
+    fn a_light_heartbeat_of_an_unknown_group_asks_for_the_subscriptions() {
+        let mut clients = Clients::default();
+        let mut light = beat(&[]);
+        light.subscriptions = None;
+        light.fingerprint = 8;
+        let group = GroupName::stored("g");
+        let registered = clients.register_consumer(&group, 1, member(1, 0), light);
+        assert!(registered.fingerprint_changed);
     }
 }

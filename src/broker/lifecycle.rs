@@ -270,6 +270,7 @@ impl Broker {
             channel.close();
         }
         self.notify_changed(changed);
+        self.locks.lock().expire(self.clock.now_ms());
     }
 }
 

@@ -46,6 +46,9 @@ impl Locks {
         client_id: &str,
         now_ms: i64,
     ) -> Vec<LockKey> {
+        if queues.is_empty() {
+            return queues;
+        }
         let held = self.groups.entry(group.clone()).or_default();
         let mut locked = Vec::with_capacity(queues.len());
         for queue in queues {
@@ -83,6 +86,14 @@ impl Locks {
         if held.is_empty() {
             self.groups.remove(group);
         }
+    }
+
+    /// Forgets locks that nobody renewed; they keep nobody out.
+    pub(crate) fn expire(&mut self, now_ms: i64) {
+        self.groups.retain(|_, held| {
+            held.retain(|_, lock| !lock.expired(now_ms));
+            !held.is_empty()
+        });
     }
 
     /// Whether the group holds a live lock, which makes its consumer an orderly one.
@@ -132,5 +143,19 @@ mod tests {
         assert!(locks.any_live("g", 1));
         locks.unlock("g", &[queue(0)], "a");
         assert!(!locks.any_live("g", 1));
+    }
+
+    #[test]
+    fn locks_of_the_gone_are_forgotten() {
+        let group = GroupName::stored("g");
+        let mut locks = Locks::default();
+        locks.lock(&group, vec![queue(0)], "a", 0);
+        locks.lock(&group, vec![queue(1)], "a", 30_000);
+        locks.expire(60_001);
+        assert_eq!(locks.groups[&group].len(), 1);
+        locks.expire(90_001);
+        assert!(locks.groups.is_empty());
+        assert_eq!(locks.lock(&group, vec![], "a", 0), []);
+        assert!(locks.groups.is_empty());
     }
 }

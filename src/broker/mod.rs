@@ -213,6 +213,30 @@ impl Broker {
         pull::wake(self, topic, queue);
     }
 
+    /// Tells a group to look at its queues again when its first retried message is there and nobody asks for it.
+    ///
+    /// Clients learn late that their retry topic exists: the Java client of 5.5.0 assigns queues every 20 s only, so that
+    /// without this the first retry could come as much later than its delay says.
+    fn invite(&self, retry_topic: &TopicName, queue: QueueId) {
+        let prefix = crate::base::ids::RETRY_PREFIX;
+        let Some(group) = retry_topic.as_str().strip_prefix(prefix) else {
+            return;
+        };
+        let topic = retry_topic.as_str();
+        let known = self
+            .offsets
+            .with(|offsets| offsets.was_pulled(topic, group, queue.to_wire()));
+        if known || self.parked.waits(topic, queue) {
+            return;
+        }
+        let members = self
+            .clients
+            .lock()
+            .group(group)
+            .map(|group| group.to_notify());
+        self.notify_members(group, &members.unwrap_or_default());
+    }
+
     /// Hands a batch to the connection's flush waiter, which is made with the first one.
     fn wait_for_flush(
         self: &Arc<Self>,

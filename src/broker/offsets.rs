@@ -140,6 +140,12 @@ impl Offsets {
             .or_else(|| self.query(topic, group, queue_id))
     }
 
+    /// Whether messages of a queue were ever asked for and the answer sent.
+    pub(crate) fn was_pulled(&self, topic: &str, group: &str, queue_id: i32) -> bool {
+        let queues = self.pulled.get(topic, group);
+        queues.is_some_and(|queues| queues.contains_key(&queue_id))
+    }
+
     /// All committed offsets of a topic and group.
     pub(crate) fn queues(&self, topic: &str, group: &str) -> Option<&QueueOffsets> {
         self.consumed.get(topic, group)
@@ -303,11 +309,13 @@ mod tests {
         let mut offsets = Offsets::default();
         offsets.commit("T", "g", 1, 3);
         assert_eq!(offsets.query_pull("T", "g", 1), Some(3));
+        assert!(!offsets.was_pulled("T", "g", 1));
         offsets.commit_pull("T", "g", 1, 9);
         let changes = offsets.changes();
         offsets.commit_pull("T", "g", 1, 9);
         assert_eq!(offsets.changes(), changes);
         assert_eq!(offsets.query_pull("T", "g", 1), Some(9));
+        assert!(offsets.was_pulled("T", "g", 1));
     }
 
     #[test]

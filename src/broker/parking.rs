@@ -70,6 +70,12 @@ impl<W> Parking<W> {
         Ok(ticket)
     }
 
+    /// Whether anybody waits for a queue.
+    pub(crate) fn waits(&self, topic: &str, queue: QueueId) -> bool {
+        let queues = self.topics.get(topic);
+        queues.is_some_and(|queues| queues.contains_key(&queue))
+    }
+
     /// Takes all waiters of a queue, oldest first, with their deadlines.
     pub(crate) fn wake(&mut self, topic: &str, queue: QueueId) -> Vec<(i64, W)> {
         let Some(queues) = self.topics.get_mut(topic) else {
@@ -166,7 +172,9 @@ mod tests {
         parking.park(&topic(), Q0, 100, 'a').unwrap();
         parking.park(&topic(), Q1, 50, 'b').unwrap();
         parking.park(&topic(), Q0, 70, 'c').unwrap();
+        assert!(parking.waits("T", Q0) && !parking.waits("U", Q0));
         assert_eq!(parking.wake("T", Q0), [(100, 'a'), (70, 'c')]);
+        assert!(!parking.waits("T", Q0) && parking.waits("T", Q1));
         assert_eq!(parking.wake("T", Q0), []);
         assert_eq!(parking.next_deadline_ms(), Some(50));
         assert_eq!(parking.len(), 1);

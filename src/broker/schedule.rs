@@ -227,6 +227,9 @@ fn deliver(broker: &Arc<Broker>, records: &[LogOffset]) -> bool {
     touched.sort_unstable();
     touched.dedup();
     for (topic, queue_id) in touched {
+        if topic.is_retry() {
+            broker.invite(&topic, queue_id);
+        }
         broker.wake(&topic, queue_id);
     }
     true

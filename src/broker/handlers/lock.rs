@@ -1,6 +1,6 @@
 //! Queue locks of orderly consumers: `LOCK_BATCH_MQ` (41) and `UNLOCK_BATCH_MQ` (42).
 
-use super::{Answer, Request, json, success};
+use super::{Answer, Refusal, Request, json, success};
 use crate::base::GroupName;
 use crate::broker::Broker;
 use crate::broker::locks::LockKey;
@@ -15,9 +15,20 @@ fn key(queue: MessageQueue) -> LockKey {
     }
 }
 
+/// A request that says for whom. Apache fails on one that does not.
+fn read(request: &Request<'_, '_>) -> Result<LockBatchRequestBody, Refusal> {
+    let body: LockBatchRequestBody = request.json()?;
+    if body.consumer_group.is_empty() || body.client_id.is_empty() {
+        return Err(Refusal::error(
+            "a lock needs a consumerGroup and a clientId",
+        ));
+    }
+    Ok(body)
+}
+
 /// Locks what is free; the answer lists what the client holds now.
 pub(crate) fn lock(broker: &Broker, request: &Request<'_, '_>) -> Answer {
-    let body: LockBatchRequestBody = request.json()?;
+    let body = read(request)?;
     let group = GroupName::stored(&body.consumer_group);
     let wanted = body.mq_set.into_iter().map(key).collect();
     let now_ms = broker.clock.now_ms();
@@ -38,7 +49,7 @@ pub(crate) fn lock(broker: &Broker, request: &Request<'_, '_>) -> Answer {
 
 /// Frees what the client holds.
 pub(crate) fn unlock(broker: &Broker, request: &Request<'_, '_>) -> Answer {
-    let body: LockBatchRequestBody = request.json()?;
+    let body = read(request)?;
     let queues: Vec<LockKey> = body.mq_set.into_iter().map(key).collect();
     broker
         .locks

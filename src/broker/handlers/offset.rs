@@ -45,7 +45,8 @@ pub(crate) fn query(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let known = broker
         .offsets
         .with(|offsets| offsets.query(topic, header.consumer_group, queue_id));
-    if let Some(offset) = known {
+    // A negative offset can be committed, and means that there is none.
+    if let Some(offset) = known.filter(|offset| *offset >= 0) {
         return Ok(with_offset(offset));
     }
     let not_found = |remark: &str| Err(Refusal::new(ResponseCode::QUERY_NOT_FOUND, remark));
@@ -89,6 +90,10 @@ pub(crate) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             format!("Topic {topic} not exist!"),
         ));
     }
+    if !may_have_queue(broker, topic, header.queue_id) {
+        // Apache remembers these offsets for ever; a client could fill its memory with them.
+        return Ok(success().with_remark(format!("Topic {topic} has no queue {}", header.queue_id)));
+    }
     let use_resets = broker.options.load().use_server_side_reset_offset;
     broker.offsets.with(|offsets| {
         if use_resets && offsets.reset_pending(topic, group, header.queue_id) {
@@ -106,6 +111,14 @@ pub(crate) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
         }
         Ok(success())
     })
+}
+
+/// Whether the topic has the queue or ever had it.
+fn may_have_queue(broker: &Broker, topic: &str, queue_id: i32) -> bool {
+    let queues = broker
+        .topic(topic)
+        .map_or(0, |topic| topic.read_queue_nums.max(topic.write_queue_nums));
+    (0..queues).contains(&queue_id) || find_queue(broker, topic, queue_id).is_some()
 }
 
 /// `SEARCH_OFFSET_BY_TIMESTAMP`.

@@ -1,5 +1,7 @@
 //! A broker and a name server in this process, driven over sockets with raw commands.
 
+mod groups;
+mod hostile;
 mod sql;
 
 use std::sync::Arc;

@@ -160,8 +160,10 @@ pub(super) fn all_stats(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             let mut stats = ConsumeStats::default();
             add_topic(broker, group.as_str(), &topic, &mut stats);
             for offsets in stats.offset_table.values() {
-                list.total_diff += offsets.broker_offset - offsets.consumer_offset;
-                list.total_inflight_diff += offsets.pull_offset - offsets.consumer_offset;
+                let behind = offsets.broker_offset.wrapping_sub(offsets.consumer_offset);
+                list.total_diff = list.total_diff.wrapping_add(behind);
+                let in_flight = offsets.pull_offset.wrapping_sub(offsets.consumer_offset);
+                list.total_inflight_diff = list.total_inflight_diff.wrapping_add(in_flight);
             }
             of_group.push(stats);
         }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::{QueueId, TopicName};
 use crate::broker::Broker;
 use crate::broker::handlers::offset::{by_time, max_of, min_of};
+use crate::broker::handlers::pull;
 use crate::broker::handlers::{Answer, Refusal, Request, json, success};
 use crate::protocol::body::MessageQueue;
 use crate::protocol::body::offset::{
@@ -20,7 +22,7 @@ use crate::remoting::Channel;
 use crate::store::Boundary;
 
 /// `INVOKE_BROKER_TO_RESET_OFFSET`.
-pub(super) fn reset(broker: &Broker, request: &Request<'_, '_>) -> Answer {
+pub(super) fn reset(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
     let header: ResetOffsetRequestHeader<'_> = request.header()?;
     let (topic, group) = (header.topic, header.group);
     let config = broker.topic(topic).ok_or_else(|| {
@@ -35,6 +37,11 @@ pub(super) fn reset(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             format!("Group {group} does not exist"),
         ));
     }
+    if !broker.options.load().use_server_side_reset_offset {
+        let targets = for_members(broker, &header, config.write_queue_nums)?;
+        push_to_members(broker, &header, &targets)?;
+        return json(&for_java(broker, topic, &targets));
+    }
     let mut targets = QueueOffsets::new();
     if header.queue_id >= 0 {
         let target = one_queue(broker, &header)?;
@@ -44,21 +51,48 @@ pub(super) fn reset(broker: &Broker, request: &Request<'_, '_>) -> Answer {
             targets.insert(queue_id, at_time(broker, topic, queue_id, header.timestamp));
         }
     }
-    if broker.options.load().use_server_side_reset_offset {
-        broker.offsets.with(|offsets| {
-            for (queue_id, offset) in &targets {
-                offsets.reset(topic, group, *queue_id, *offset);
-            }
-            offsets.clear_pull(topic, group);
-        });
-        broker.offsets.save();
-    } else {
-        push_to_members(broker, &header, &targets)?;
+    if targets.is_empty() {
+        return Err(Refusal::error("No queues to reset."));
     }
-    if request.head.language == LanguageCode::CPP {
-        return json(&for_cpp(broker, topic, &targets));
+    broker.offsets.with(|offsets| {
+        for (queue_id, offset) in &targets {
+            offsets.reset(topic, group, *queue_id, *offset);
+        }
+        offsets.clear_pull(topic, group);
+    });
+    broker.offsets.save();
+    // Whoever waits for messages hears of it now, not with the next message.
+    let name = TopicName::stored(topic);
+    for queue_id in targets.keys().filter_map(|id| QueueId::from_wire(*id)) {
+        pull::wake(broker, &name, queue_id);
     }
     json(&for_java(broker, topic, &targets))
+}
+
+/// Where members are sent that move their offsets themselves: to the time asked for, and never ahead without force.
+fn for_members(
+    broker: &Broker,
+    header: &ResetOffsetRequestHeader<'_>,
+    queues: i32,
+) -> Result<QueueOffsets, Refusal> {
+    let (topic, group) = (header.topic, header.group);
+    let mut targets = QueueOffsets::new();
+    for queue_id in 0..queues {
+        let consumed = broker
+            .offsets
+            .with(|offsets| offsets.query(topic, group, queue_id));
+        let consumed = consumed
+            .filter(|offset| *offset >= 0)
+            .ok_or_else(|| Refusal::error(format!("THe consumer group <{group}> not exist")))?;
+        let asked = at_time(broker, topic, queue_id, header.timestamp).max(0);
+        let target = if header.is_force || asked < consumed {
+            asked
+        } else {
+            consumed
+        };
+        targets.insert(queue_id, target);
+    }
+    Ok(targets)
 }
 
 fn one_queue(broker: &Broker, header: &ResetOffsetRequestHeader<'_>) -> Result<i64, Refusal> {

@@ -102,6 +102,10 @@ fn update(broker: &Broker, wanted: Vec<TopicConfig>) -> Result<(), Refusal> {
         if queues.is_some_and(|kind| kind == "BatchCQ") {
             return Err(Refusal::unsupported("the queue type BatchCQ"));
         }
+        let policy = config.attributes.get("+cleanup.policy");
+        if policy.is_some_and(|policy| policy == "COMPACTION") {
+            return Err(Refusal::unsupported("the cleanup policy COMPACTION"));
+        }
     }
     let now_ms = broker.clock.now_ms();
     for config in wanted {

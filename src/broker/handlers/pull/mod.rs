@@ -112,6 +112,13 @@ impl Pull {
             .send_with(|out| envelope.encode(&header, found.bytes, out), body);
     }
 
+    /// Sends the consumer to where an administrator wants it.
+    fn send_reset(&self, offset: i64) {
+        let found = self.before_the_start();
+        let code = ResponseCode::PULL_OFFSET_MOVED;
+        self.send(code, "OFFSET_RESET", offset, found);
+    }
+
     /// Answers with what a read found.
     fn answer(&self, broker: &Broker, found: Found) {
         let (code, remark) = self.outcome(found.status);
@@ -346,13 +353,7 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
         reset
     });
     if let Some(offset) = reset.filter(|_| use_resets) {
-        let found = pull.before_the_start();
-        pull.send(
-            ResponseCode::PULL_OFFSET_MOVED,
-            "OFFSET_RESET",
-            offset,
-            found,
-        );
+        pull.send_reset(offset);
         return;
     }
     let found = pull.read(broker, pull.offset);
@@ -386,6 +387,11 @@ impl ParkedPulls {
     /// How many pulls wait.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether a pull waits for a queue.
+    pub(crate) fn waits(&self, topic: &str, queue: QueueId) -> bool {
+        self.table.lock().waits(topic, queue)
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Parking<Box<Pull>>) -> R) -> R {
@@ -445,6 +451,19 @@ pub(crate) fn wake(broker: &Arc<Broker>, topic: &TopicName, queue_id: QueueId) {
     }
 }
 
+/// Whether the offset was reset while the pull waited; then it is answered.
+fn answer_reset(broker: &Broker, pull: &Pull) -> bool {
+    if !broker.options.load().use_server_side_reset_offset {
+        return false;
+    }
+    let (topic, group) = (pull.topic.as_str(), pull.group.as_str());
+    let reset = broker
+        .offsets
+        .with(|offsets| offsets.take_reset(topic, group, pull.queue_id.to_wire()));
+    let answered = reset.map(|offset| pull.send_reset(offset));
+    answered.is_some()
+}
+
 fn resume(broker: &Arc<Broker>, mut pull: Box<Pull>, deadline_ms: i64) {
     if pull.channel.is_closed() {
         return;
@@ -452,6 +471,9 @@ fn resume(broker: &Arc<Broker>, mut pull: Box<Pull>, deadline_ms: i64) {
     // The topic may have been deleted and made anew while the pull waited.
     if let Some(queue) = broker.store.find_queue(pull.topic.as_str(), pull.queue_id) {
         pull.queue = queue;
+    }
+    if answer_reset(broker, &pull) {
+        return;
     }
     let found = pull.read(broker, pull.scanned);
     match found.status {
@@ -483,6 +505,9 @@ pub(crate) async fn expire(broker: Arc<Broker>) {
     loop {
         let now_ms = Clock::machine_ms();
         for pull in broker.parked.change(|table| table.expire(now_ms)) {
+            if answer_reset(&broker, &pull) {
+                continue;
+            }
             let found = pull.read(&broker, pull.offset);
             pull.answer(&broker, found);
         }

@@ -351,6 +351,10 @@ fn push_one(
         ..
     } = *message;
     let dead = dead_letter_topic(broker, header, request)?;
+    if dead.is_some() {
+        // It may have been made just now.
+        session.topics.refresh(broker);
+    }
     let sends = &mut session.sends;
     let mut facts = StoredProperties::write(
         header.properties,
@@ -372,6 +376,9 @@ fn push_one(
     let mut sys_flag = header.sys_flag;
     if topics::is_multi_tag(&topic.config) {
         sys_flag |= sysflag::MULTI_TAGS;
+    }
+    if facts.has_bad_delay {
+        return Err(Refusal::error("the delay level is no number"));
     }
     if dead.is_some() {
         facts.drop_delay(&mut sends.properties);

@@ -27,6 +27,8 @@ pub(super) struct StoredProperties {
     pub(super) has_timer: bool,
     pub(super) has_keys: bool,
     pub(super) delay_level: i32,
+    /// The delay level is there and is no number.
+    pub(super) has_bad_delay: bool,
 }
 
 impl StoredProperties {
@@ -41,7 +43,10 @@ impl StoredProperties {
             names::TRAN_MSG => self.is_half = value.eq_ignore_ascii_case("true"),
             names::INNER_NUM => self.is_inner_batch = true,
             names::KEYS => self.has_keys = !value.trim().is_empty(),
-            names::DELAY => self.delay_level = value.parse().unwrap_or(0),
+            names::DELAY => match value.parse() {
+                Ok(level) => self.delay_level = level,
+                Err(_) => self.has_bad_delay = true,
+            },
             _ if TIMER_NAMES.contains(&name) => self.has_timer = true,
             _ => {}
         }
