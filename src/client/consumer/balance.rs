@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::base::TopicName;
 use crate::protocol::body::lists::GetConsumerListByGroupResponseBody;
@@ -30,11 +31,16 @@ use super::super::route::Route;
 use super::StartFrom;
 use super::core::{Core, Owned};
 use super::fetch;
+use super::order::{self, STALE_MS};
 
 /// How often the deal is looked at without a reason, as in Apache's clients.
 const CALM: Duration = Duration::from_secs(20);
 /// The first pause after a look that could not be finished; it doubles up to [`CALM`].
 const HURRY: Duration = Duration::from_secs(1);
+
+/// How long a queue of an ordered consumer waits for its last message to be finished before it goes to someone else. The
+/// lock is renewed after it at the latest, well before it expires.
+const LAST_MESSAGE: Duration = Duration::from_secs(20);
 
 /// Deals queues until the consumer is closed.
 pub(super) async fn run(core: Arc<Core>) {
@@ -47,6 +53,9 @@ pub(super) async fn run(core: Arc<Core>) {
     loop {
         balancer.apply_resets();
         let settled = balancer.look().await;
+        if balancer.core.options().ordered {
+            balancer.stop_stale();
+        }
         let pause = if settled { CALM } else { hurry };
         hurry = if settled {
             HURRY
@@ -104,6 +113,13 @@ impl Balancer {
             .collect();
         self.give_up_all_but(topic, &mine).await;
         let mut complete = true;
+        let mine = if core.options().ordered {
+            let held = self.lock(&mine).await;
+            complete = held.len() == mine.len();
+            held
+        } else {
+            mine
+        };
         for queue in mine {
             if self.pulling.contains_key(&queue) {
                 continue;
@@ -163,10 +179,45 @@ impl Balancer {
             .collect();
         for queue in lost {
             tracing::debug!(%queue, "given up");
-            if let Some(owned) = self.stop(&queue)
-                && let Err(error) = self.core.commit(&owned).await
-            {
+            let Some(owned) = self.stop(&queue) else {
+                continue;
+            };
+            let ordered = self.core.options().ordered;
+            // A message that takes longer keeps the queue locked until the lock expires.
+            let idle = !ordered || timeout(LAST_MESSAGE, owned.until_idle()).await.is_ok();
+            if let Err(error) = self.core.commit(&owned).await {
                 tracing::warn!(%queue, "given up without a last commit: {error}");
+            }
+            if ordered && idle {
+                order::unlock(&self.core, std::iter::once(&queue)).await;
+            }
+        }
+    }
+
+    /// Locks queues, and stops reading those that are locked by others. Returns which may be read.
+    async fn lock(&mut self, mine: &BTreeSet<MessageQueue>) -> BTreeSet<MessageQueue> {
+        let core = Arc::clone(&self.core);
+        let now_ms = core.shared().clock.now_ms();
+        let locks = order::lock(&core, mine.iter()).await;
+        for owned in core.owned() {
+            if locks.held.contains(&owned.queue) {
+                owned.renewed_ms.store(now_ms, Ordering::Relaxed);
+            } else if mine.contains(&owned.queue) && !locks.unknown.contains(&owned.queue) {
+                tracing::warn!(queue = %owned.queue, "the lock went to another member");
+                self.stop(&owned.queue);
+            }
+        }
+        locks.held
+    }
+
+    /// Stops reading queues whose locks could not be renewed.
+    fn stop_stale(&mut self) {
+        let now_ms = self.core.shared().clock.now_ms();
+        for owned in self.core.owned() {
+            let renewed_ms = owned.renewed_ms.load(Ordering::Relaxed);
+            if now_ms.saturating_sub(renewed_ms) > STALE_MS {
+                tracing::warn!(queue = %owned.queue, "the lock could not be renewed");
+                self.stop(&owned.queue);
             }
         }
     }

@@ -47,6 +47,12 @@ pub(crate) struct Owned {
     given_up: AtomicBool,
     pub(super) last_pull_ms: AtomicI64,
     last_ack_ms: AtomicI64,
+    /// When the broker last lent the queue to this member; ordered consumers only.
+    pub(super) renewed_ms: AtomicI64,
+    /// Whether a message is in the hands of the application; ordered consumers only.
+    handed: AtomicBool,
+    /// Rung when it is finished.
+    idle: Notify,
 }
 
 impl Owned {
@@ -57,11 +63,14 @@ impl Owned {
             given_up: AtomicBool::new(false),
             last_pull_ms: AtomicI64::new(now_ms),
             last_ack_ms: AtomicI64::new(now_ms),
+            renewed_ms: AtomicI64::new(now_ms),
+            handed: AtomicBool::new(false),
+            idle: Notify::new(),
         })
     }
 
     pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Release);
+        self.given_up.store(true, Ordering::SeqCst);
     }
 
     /// Whether the message at `offset` is still ours to handle.
@@ -71,6 +80,38 @@ impl Owned {
 
     pub(super) fn finish(&self, offset: i64) {
         self.progress.lock().finished(offset);
+        self.put_back();
+    }
+
+    /// Marks the message at `offset` as handed out, if it is the next one and none is.
+    pub(super) fn hand_out_next(&self, offset: i64) -> bool {
+        let open = self.progress.lock().open_range();
+        if open.is_none_or(|(first, _)| first != offset) {
+            return false;
+        }
+        if self.handed.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        // Whoever gives the queue up looks at the mark after it has said so; one of the two sees the other.
+        if self.given_up.load(Ordering::SeqCst) {
+            self.put_back();
+            return false;
+        }
+        true
+    }
+
+    /// The message that was handed out is finished, or waits for its turn again.
+    pub(super) fn put_back(&self) {
+        if self.handed.swap(false, Ordering::SeqCst) {
+            self.idle.notify_one();
+        }
+    }
+
+    /// Waits until no message is in the hands of the application.
+    pub(super) async fn until_idle(&self) {
+        while self.handed.load(Ordering::SeqCst) {
+            self.idle.notified().await;
+        }
     }
 }
 
@@ -97,6 +138,8 @@ pub(crate) struct Core {
     /// Asks the balancer to look at once.
     pub(super) wake: Notify,
     pub(super) flow: Arc<Flow>,
+    /// Rung when a message of an ordered consumer is finished: the next one may go.
+    pub(super) turn: Notify,
     owned: Mutex<BTreeMap<MessageQueue, Arc<Owned>>>,
     /// Offsets an administrator wants queues to go on from.
     resets: Mutex<Vec<(MessageQueue, i64)>>,
@@ -124,6 +167,7 @@ impl Core {
             flow: Flow::new(options.buffered_messages_max, options.buffered_bytes_max),
             started_ms: shared.clock.now_ms(),
             wake: Notify::new(),
+            turn: Notify::new(),
             owned: Mutex::default(),
             resets: Mutex::default(),
             shared,

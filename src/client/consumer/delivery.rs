@@ -59,7 +59,10 @@ impl Delivery {
     /// is finished as well.
     pub fn ack(mut self) {
         match self.origin.take() {
-            Some(Origin::Queue(_, owned)) => owned.finish(self.queue_offset),
+            Some(Origin::Queue(core, owned)) => {
+                owned.finish(self.queue_offset);
+                core.turn.notify_one();
+            }
             Some(Origin::Direct(answer)) => answer.done(true),
             None => {}
         }
@@ -79,6 +82,7 @@ impl Delivery {
             Some(Origin::Queue(core, owned)) => {
                 send_back(core, &self, delay_level).await?;
                 owned.finish(self.queue_offset);
+                core.turn.notify_one();
                 self.origin = None;
             }
             Some(Origin::Direct(_)) => {
@@ -111,10 +115,12 @@ impl Drop for Delivery {
             Origin::Queue(core, owned) => {
                 if let Some(permit) = self.permit.take() {
                     core.hand_out(Buffered::FromQueue {
-                        owned,
+                        owned: Arc::clone(&owned),
                         message,
                         permit,
                     });
+                    owned.put_back();
+                    core.turn.notify_one();
                 }
             }
             Origin::Direct(answer) => answer.done(false),

@@ -4,13 +4,14 @@
 //! they fetch waits in one buffer with a bound. An offset is committed only when every message before it was
 //! acknowledged, so a crash can repeat messages but not lose any.
 //!
-//! Absent on purpose: ordered consumption (queue locks), broadcasting and POP.
+//! Absent on purpose: broadcasting and POP.
 
 mod balance;
 mod core;
 mod delivery;
 mod fetch;
 mod flow;
+mod order;
 mod progress;
 
 use std::sync::Arc;
@@ -67,6 +68,9 @@ pub struct ConsumerOptions {
     pub commit_every: Duration,
     /// How often a message is retried before it becomes a dead letter.
     pub retries_max: u32,
+    /// Whether the messages of a queue are handed out strictly one after the other, over all members of the group: the
+    /// next one only when the one before it is finished. A retry makes a dead letter of it then.
+    pub ordered: bool,
 }
 
 impl Default for ConsumerOptions {
@@ -80,6 +84,7 @@ impl Default for ConsumerOptions {
             buffered_bytes_max: 64 << 20,
             commit_every: Duration::from_secs(5),
             retries_max: 16,
+            ordered: false,
         }
     }
 }
@@ -111,6 +116,8 @@ pub struct Consumer {
     core: Arc<Core>,
     deliveries: mpsc::UnboundedReceiver<Buffered>,
     tasks: JoinSet<()>,
+    /// What an ordered consumer got before its turn.
+    held: order::Held,
     left: bool,
     /// Keeps heartbeats going.
     _client: Client,
@@ -136,6 +143,7 @@ impl Consumer {
             core: Arc::clone(&core),
             deliveries,
             tasks: JoinSet::new(),
+            held: order::Held::default(),
             left: false,
             _client: client,
         };
@@ -162,6 +170,9 @@ impl Consumer {
     ///
     /// Safe to use in `select!`: a message is not lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Delivery> {
+        if self.core.options().ordered {
+            return self.next_in_order().await;
+        }
         loop {
             let buffered = self.deliveries.recv().await?;
             if let Buffered::FromQueue { owned, message, .. } = &buffered
@@ -170,6 +181,28 @@ impl Consumer {
                 continue;
             }
             return Some(Delivery::new(&self.core, buffered));
+        }
+    }
+
+    async fn next_in_order(&mut self) -> Option<Delivery> {
+        loop {
+            while let Ok(buffered) = self.deliveries.try_recv() {
+                if let Buffered::Direct { .. } = buffered {
+                    return Some(Delivery::new(&self.core, buffered));
+                }
+                self.held.keep(buffered);
+            }
+            if let Some(buffered) = self.held.take() {
+                return Some(Delivery::new(&self.core, buffered));
+            }
+            tokio::select! {
+                biased;
+                buffered = self.deliveries.recv() => match buffered? {
+                    direct @ Buffered::Direct { .. } => return Some(Delivery::new(&self.core, direct)),
+                    buffered => self.held.keep(buffered),
+                },
+                () = self.core.turn.notified() => {}
+            }
         }
     }
 
@@ -191,6 +224,9 @@ impl Consumer {
     pub async fn close(mut self) -> Result<(), ClientError> {
         self.tasks.shutdown().await;
         let committed = self.core.commit_all().await;
+        if self.core.options().ordered {
+            order::unlock(&self.core, self.queues().iter()).await;
+        }
         self.left = true;
         self.core
             .shared()
