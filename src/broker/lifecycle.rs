@@ -11,12 +11,14 @@ use serde::de::DeserializeOwned;
 use super::Broker;
 use super::clients::Clients;
 use super::groups::Groups;
+use super::handlers::pop;
 use super::handlers::pull::{self, ParkedPulls};
 use super::kept::{self, ConfigFileError, Form, Kept};
 use super::locks::Locks;
 use super::modes::Modes;
 use super::offsets::Offsets;
 use super::options::BrokerOptions;
+use super::pop::{PopState, revive};
 use super::registration::{self, Registrar};
 use super::schedule::{self, Schedule};
 use super::settings::Settings;
@@ -80,8 +82,11 @@ impl Broker {
         let store_host = store_host(&options)?;
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let broker = Arc::new(Self::assemble(options, clock, store, store_host)?);
+        revive::restore(&broker, report.clean);
         let tasks = &broker.tasks;
         tasks.spawn(pull::expire(Arc::clone(&broker)));
+        tasks.spawn(pop::expire(Arc::clone(&broker)));
+        tasks.spawn(revive::run(Arc::clone(&broker)));
         tasks.spawn(schedule::run(Arc::clone(&broker)));
         tasks.spawn(save_offsets(Arc::clone(&broker)));
         tasks.spawn(save_progress(Arc::clone(&broker)));
@@ -116,6 +121,11 @@ impl Broker {
             load(&config, "delayOffset.json")?,
             options.store.delay_levels_ms.clone(),
         );
+        let pop = PopState::new(
+            &options,
+            config.join("consumerOrderInfo.json"),
+            load(&config, "consumerOrderInfo.json")?,
+        );
         let parked_max = usize::try_from(options.max_parked_pulls).unwrap_or(usize::MAX);
         // Tells apart the brokers of one process, and the lives of one broker.
         let seed = u32::from(store_host.port()) ^ u32::try_from(now_ms & 0x7fff_ffff).unwrap_or(0);
@@ -127,6 +137,7 @@ impl Broker {
             offsets: file(&config, "consumerOffset.json", offsets, offsets_form()),
             modes: file(&config, "messageRequestMode.json", modes, modes_form()),
             schedule,
+            pop,
             settings: Mutex::new(Settings::new(now_ms)),
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
@@ -172,6 +183,7 @@ impl Broker {
         self.tasks.stop();
         let broker = Arc::clone(self);
         let closed = tokio::task::spawn_blocking(move || {
+            broker.empty_pop_buffer();
             broker.save_all();
             broker.store.shutdown()
         });
@@ -190,6 +202,7 @@ impl Broker {
         self.offsets.save();
         self.modes.save();
         self.schedule.save();
+        self.pop.orders.save();
     }
 }
 
@@ -233,7 +246,11 @@ async fn save_offsets(broker: Arc<Broker>) {
     loop {
         let interval = broker.options.load().flush_consumer_offset_interval;
         tokio::time::sleep(Duration::from_millis(interval.max(100))).await;
-        blocking(&broker, |broker| broker.offsets.save()).await;
+        blocking(&broker, |broker| {
+            broker.offsets.save();
+            broker.pop.orders.save();
+        })
+        .await;
     }
 }
 

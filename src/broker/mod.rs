@@ -4,12 +4,13 @@
 //! one mutex and never hands out the guard. Requests come in through a [`Port`] (the main port or the VIP port), the
 //! router sends each to its handler, and handlers take from the broker what they use.
 //!
-//! Deliberately absent so far: slaves, POP, transactions, delivery times, ACLs. Their requests are answered with Apache's
+//! Deliberately absent so far: slaves, transactions, delivery times, ACLs. Their requests are answered with Apache's
 //! codes for a broker without them.
 //!
 //! Lock order: every table's lock is a leaf; none is held across an await or a disk write, except a file's own
 //! `saving` lock in [`kept`].
 
+mod assign;
 mod attributes;
 mod clients;
 mod flush_wait;
@@ -22,6 +23,7 @@ mod modes;
 mod offsets;
 mod options;
 mod parking;
+mod pop;
 mod port;
 mod refusal;
 mod registration;
@@ -50,6 +52,7 @@ use self::kept::Kept;
 use self::locks::Locks;
 use self::modes::Modes;
 use self::offsets::Offsets;
+use self::pop::PopState;
 use self::registration::Registrar;
 use self::schedule::Schedule;
 use self::session::Session;
@@ -86,6 +89,7 @@ pub(crate) struct Broker {
     offsets: Kept<Offsets>,
     modes: Kept<Modes>,
     schedule: Schedule,
+    pop: PopState,
     clients: Mutex<Clients<Arc<Channel>>>,
     locks: Mutex<Locks>,
     parked: ParkedPulls,
@@ -210,7 +214,11 @@ impl Broker {
         if topic.as_str() == names::SCHEDULE_TOPIC {
             self.schedule.ring();
         }
+        if *topic == self.pop.revive_topic {
+            self.pop.revival.ring();
+        }
         pull::wake(self, topic, queue);
+        handlers::pop::wake(self, topic, queue);
     }
 
     /// Tells a group to look at its queues again when its first retried message is there and nobody asks for it.

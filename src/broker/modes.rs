@@ -29,6 +29,15 @@ impl Modes {
             .insert(mode.consumer_group.clone(), mode);
     }
 
+    /// A group's mode for a topic, if one was set.
+    pub(crate) fn get(
+        &self,
+        topic: &str,
+        group: &str,
+    ) -> Option<&SetMessageRequestModeRequestBody> {
+        self.table.message_request_mode_map.get(topic)?.get(group)
+    }
+
     /// What the file holds.
     pub(crate) fn file(&self) -> &MessageRequestModeSerializeWrapper {
         &self.table

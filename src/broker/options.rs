@@ -209,6 +209,32 @@ broker_options! {
     default_pop_share_queue_num: i32 = -1 => "defaultPopShareQueueNum";
     /// Whether queue assignment is calculated here.
     server_load_balancer_enable: bool = true => "serverLoadBalancerEnable";
+    /// Whether POP is served at all: Apache's check points need the timer.
+    timer_wheel_enable: bool = true => "timerWheelEnable";
+    /// Pops of one group that may wait for the same queues.
+    pop_polling_size: u32 = 1024 => "popPollingSize";
+    /// Pops that may wait in all.
+    max_pop_polling_size: u32 = 100_000 => "maxPopPollingSize";
+    /// How many of a hundred pops look into the retry topic first.
+    pop_from_retry_probability: i32 = 20 => "popFromRetryProbability";
+    /// Whether messages go to the second version of the retry topic.
+    enable_retry_topic_v2: bool = false => "enableRetryTopicV2";
+    /// Whether the first version is read too, then.
+    retrieve_message_from_pop_retry_topic_v1: bool = true => "retrieveMessageFromPopRetryTopicV1";
+    /// Whether clients see the retry topic instead of the original one.
+    pop_response_return_actual_retry_topic: bool = false => "popResponseReturnActualRetryTopic";
+    /// Whether a new group that wants the end gets everything while that is in memory.
+    init_pop_offset_by_check_msg_in_mem: bool = true => "initPopOffsetByCheckMsgInMem";
+    /// Whether check points stay in memory for a while.
+    enable_pop_buffer_merge: bool = false => "enablePopBufferMerge";
+    /// For how long.
+    pop_ck_stay_buffer_time: i64 = 10_000 => "popCkStayBufferTime";
+    /// They are stored so long before their messages become visible.
+    pop_ck_stay_buffer_time_out: i64 = 3_000 => "popCkStayBufferTimeOut";
+    /// Most check points in memory.
+    pop_ck_max_buffer_size: u32 = 200_000 => "popCkMaxBufferSize";
+    /// Most of one queue.
+    pop_ck_offset_max_queue_size: u32 = 20_000 => "popCkOffsetMaxQueueSize";
     /// Settings `UPDATE_BROKER_CONFIG` may not touch.
     config_black_list: String = "configBlackList;brokerConfigPath".to_owned() => "configBlackList";
     /// Most matches of one query.

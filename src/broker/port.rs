@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::handlers::{Request, pull, send};
+use super::handlers::{Request, pop, pull, send};
 use super::router;
 use super::session::Session;
 use crate::protocol::frame::Frame;
@@ -62,6 +62,7 @@ impl Service for Port {
 
     fn closed(&self, _session: Session, channel: &Arc<Channel>) {
         pull::forget(&self.broker, channel);
+        pop::forget(&self.broker, channel);
         let changed = self.broker.clients.lock().channel_closed(channel.id());
         self.broker.notify_changed(changed);
     }

@@ -18,13 +18,14 @@ use super::options::BrokerOptions;
 use crate::base::Watermark;
 use crate::protocol::body::lists::KVTable;
 use crate::protocol::body::register::RegisterBrokerBody;
+use crate::protocol::body::route::TopicRouteData;
 use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::fastjson;
 use crate::protocol::frame::Frame;
 use crate::protocol::header::namesrv::{
-    RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader,
+    GetRouteInfoRequestHeader, RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader,
 };
 use crate::remoting::{Channel, ConnLimits, Service, connect};
 
@@ -228,6 +229,29 @@ fn mark_ordered(broker: &Broker, ordered: &KVTable) {
         let names = ordered.table.keys().map(String::as_str);
         broker.change_topics(|topics| topics.mark_ordered(names, now_ms));
     }
+}
+
+/// Asks the name servers where a topic is; `None` if none of them says.
+pub(crate) async fn route(broker: &Broker, topic: &str) -> Option<TopicRouteData> {
+    let options = broker.options.load();
+    let header = GetRouteInfoRequestHeader {
+        topic,
+        accept_standard_json_only: Some(true),
+    };
+    for address in options.name_servers() {
+        let Ok(channel) = broker.registrar.channel(address).await else {
+            continue;
+        };
+        let request = Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC, &header);
+        let reply = channel.call(request, CONNECT_LIMIT).await;
+        let known = reply
+            .ok()
+            .filter(|reply| reply.code == ResponseCode::SUCCESS);
+        if let Some(known) = known {
+            return fastjson::from_slice(&known.body).ok();
+        }
+    }
+    None
 }
 
 /// Takes leave of every name server and closes the connections.

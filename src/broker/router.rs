@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::handlers::{
-    Answer, Refusal, Request, admin, assignment, client, lock, offset, pull, query, reply, send,
-    send_back,
+    Answer, Refusal, Request, admin, assignment, client, lock, offset, pop, pull, query, reply,
+    send, send_back,
 };
 use super::session::Session;
 use crate::protocol::codes::{RequestCode as Code, ResponseCode};
@@ -23,6 +23,14 @@ pub(crate) fn route(
         }
         Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if !vip => {
             pull::handle(broker, session, request);
+        }
+        Code::QUERY_ASSIGNMENT => assignment::query(broker, request),
+        Code::POP_MESSAGE if !vip => pop::handle(broker, session, request),
+        Code::NOTIFICATION if !vip => pop::notice::handle(broker, request),
+        Code::PEEK_MESSAGE if !vip => pop::peek::handle(broker, request),
+        Code::POLLING_INFO if !vip => {
+            let answer = pop::peek::polling(broker, request).unwrap_or_else(Into::into);
+            request.answer(answer);
         }
         Code::SEND_REPLY_MESSAGE | Code::SEND_REPLY_MESSAGE_V2 => {
             reply::handle(broker, session, request);
@@ -61,7 +69,9 @@ fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
         Code::CHECK_CLIENT_CONFIG => client::check_config(broker, request),
         Code::LOCK_BATCH_MQ => lock::lock(broker, request),
         Code::UNLOCK_BATCH_MQ => lock::unlock(broker, request),
-        Code::QUERY_ASSIGNMENT => assignment::query(),
+        Code::ACK_MESSAGE => pop::ack::one(broker, request),
+        Code::BATCH_ACK_MESSAGE => pop::ack::batch(broker, request),
+        Code::CHANGE_MESSAGE_INVISIBLETIME => pop::invisible::change(broker, request),
         Code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(broker, request),
         Code::GET_ALL_MESSAGE_REQUEST_MODE => Ok(assignment::all_modes(broker)),
         Code::END_TRANSACTION => Err(Refusal::unsupported("transactions")),

@@ -34,6 +34,10 @@ pub(crate) enum StatsName {
     GroupGetSize,
     /// Messages sent back, by `topic@group`.
     SendBackPutNums,
+    /// Messages acknowledged by POP, by `topic@group`.
+    GroupAckNums,
+    /// Check points of POP, by `topic@group`.
+    GroupCkNums,
     /// Messages stored, by cluster.
     BrokerPutNums,
     /// Messages handed out, by cluster.
@@ -49,6 +53,8 @@ impl StatsName {
             "GROUP_GET_NUMS" => Self::GroupGetNums,
             "GROUP_GET_SIZE" => Self::GroupGetSize,
             "SNDBCK_PUT_NUMS" => Self::SendBackPutNums,
+            "GROUP_ACK_NUMS" => Self::GroupAckNums,
+            "GROUP_CK_NUMS" => Self::GroupCkNums,
             "BROKER_PUT_NUMS" => Self::BrokerPutNums,
             "BROKER_GET_NUMS" => Self::BrokerGetNums,
             _ => return None,

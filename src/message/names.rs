@@ -34,6 +34,10 @@ pub const TRACE_ON: &str = "TRACE_ON";
 pub const CLUSTER: &str = "CLUSTER";
 /// A POP receipt handle; a producer may not set it.
 pub const POP_CK: &str = "POP_CK";
+/// When a message was popped for the first time, milliseconds since 1970.
+pub const FIRST_POP_TIME: &str = "1ST_POP_TIME";
+/// The group a message was revived for.
+pub const ORIGIN_GROUP: &str = "ORIGIN_GROUP";
 /// Number of messages in an inner batch.
 pub const INNER_NUM: &str = "INNER_NUM";
 /// Extra queues (light queues) a message belongs to, separated by commas.

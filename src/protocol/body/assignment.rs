@@ -49,8 +49,9 @@ impl Default for QueryAssignmentRequestBody {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct QueryAssignmentResponseBody {
-    /// The client's queues.
-    pub message_queue_assignments: Vec<MessageQueueAssignment>,
+    /// The client's queues. Absent: the broker cannot say, and the client keeps what it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_queue_assignments: Option<Vec<MessageQueueAssignment>>,
 }
 
 /// A queue and how to ask for its messages.

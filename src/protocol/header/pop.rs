@@ -11,7 +11,7 @@ headers! {
         max_msg_nums: i32 = "maxMsgNums", required;
         invisible_time: i64 = "invisibleTime", required;
         poll_time: i64 = "pollTime", required;
-        born_time: i64 = "bornTime", required;
+        born_time: i64 = "bornTime", default 0;
         init_mode: i32 = "initMode", required;
         exp_type: &'f str = "expType", optional;
         exp: &'f str = "exp", optional;
@@ -68,7 +68,7 @@ headers! {
         topic: &'f str = "topic", required;
         queue_id: i32 = "queueId", required;
         poll_time: i64 = "pollTime", required;
-        born_time: i64 = "bornTime", required;
+        born_time: i64 = "bornTime", default 0;
         order: bool = "order", default false;
         attempt_id: &'f str = "attemptId", optional;
         exp_type: &'f str = "expType", optional;

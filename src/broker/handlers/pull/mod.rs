@@ -9,6 +9,8 @@
 
 mod subscription;
 
+pub(crate) use subscription::{EFFORT_MAX, brought_along};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 

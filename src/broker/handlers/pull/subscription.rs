@@ -17,7 +17,7 @@ use crate::store::{Candidate, Verdict};
 
 /// How much evaluation one read may cost, in the unit of [`Filter::effort`]. Reached only by expressions of many
 /// kilobytes over properties as large; the consumer asks again for the rest.
-const EFFORT_MAX: u64 = 1 << 31;
+pub(crate) const EFFORT_MAX: u64 = 1 << 31;
 use crate::sys::Clock;
 
 /// Which messages a pull takes.
@@ -167,7 +167,10 @@ fn check_filter(
 }
 
 /// A pull consumer sends no heartbeat with subscriptions; the expression is in the header.
-fn brought_along(broker: &Broker, header: &PullMessageRequestHeader<'_>) -> Arc<Subscription> {
+pub(crate) fn brought_along(
+    broker: &Broker,
+    header: &PullMessageRequestHeader<'_>,
+) -> Arc<Subscription> {
     let expression = header.subscription.unwrap_or_default();
     let mut clients = broker.clients.lock();
     if let Some(known) = clients.pulled(header.consumer_group, header.topic) {
