@@ -8,7 +8,7 @@
 //! cut; a directory is only ever opened by one broker, Java brokers included.
 //!
 //! Absent on purpose: the files of features this version does not have (`batchconsumequeue`, `consumequeue_ext`,
-//! `timerlog`, `compaction`): they are left as they are. `enabledAppendPropCRC` is not supported: records are written
+//! `compaction`): they are left as they are. `enabledAppendPropCRC` is not supported: records are written
 //! without the CRC property, and read with or without it.
 //!
 //! Lock order: the writer's tail, then a queue's memory, then lists of files. Workers' own locks come before all.
@@ -32,6 +32,7 @@ pub(crate) mod segment;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+pub mod timer;
 pub mod verify;
 pub mod view;
 mod window;
