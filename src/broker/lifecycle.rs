@@ -25,6 +25,7 @@ use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::stats::{self, Stats};
 use super::tasks::Tasks;
+use super::timer::Timer;
 use super::topics::{PERM_READ, PERM_WRITE, Topics};
 use crate::base::TopicName;
 use crate::message::UniqIds;
@@ -46,6 +47,9 @@ pub(crate) enum BrokerError {
     /// A file under `config/` cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigFileError),
+    /// The timer's files cannot be opened.
+    #[error("cannot open the files of the timer: {0}")]
+    Timer(std::io::Error),
     /// The advertised address is no address.
     #[error("brokerIP1 {0:?} is not an address")]
     Address(String),
@@ -88,6 +92,7 @@ impl Broker {
         tasks.spawn(pop::expire(Arc::clone(&broker)));
         tasks.spawn(revive::run(Arc::clone(&broker)));
         tasks.spawn(schedule::run(Arc::clone(&broker)));
+        Timer::start(&broker).map_err(BrokerError::Timer)?;
         tasks.spawn(save_offsets(Arc::clone(&broker)));
         tasks.spawn(save_progress(Arc::clone(&broker)));
         tasks.spawn(housekeeping(Arc::clone(&broker)));
@@ -126,6 +131,11 @@ impl Broker {
             config.join("consumerOrderInfo.json"),
             load(&config, "consumerOrderInfo.json")?,
         );
+        let timer = options
+            .timer_wheel_enable
+            .then(|| Timer::open(&store, &options))
+            .transpose()
+            .map_err(BrokerError::Timer)?;
         let parked_max = usize::try_from(options.max_parked_pulls).unwrap_or(usize::MAX);
         // Tells apart the brokers of one process, and the lives of one broker.
         let seed = u32::from(store_host.port()) ^ u32::try_from(now_ms & 0x7fff_ffff).unwrap_or(0);
@@ -138,6 +148,7 @@ impl Broker {
             modes: file(&config, "messageRequestMode.json", modes, modes_form()),
             schedule,
             pop,
+            timer,
             settings: Mutex::new(Settings::new(now_ms)),
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
@@ -185,6 +196,9 @@ impl Broker {
         let closed = tokio::task::spawn_blocking(move || {
             broker.empty_pop_buffer();
             broker.save_all();
+            if let Some(timer) = &broker.timer {
+                timer.stop(&broker);
+            }
             broker.store.shutdown()
         });
         match closed.await {

@@ -4,7 +4,7 @@
 //! one mutex and never hands out the guard. Requests come in through a [`Port`] (the main port or the VIP port), the
 //! router sends each to its handler, and handlers take from the broker what they use.
 //!
-//! Deliberately absent so far: slaves, transactions, delivery times, ACLs. Their requests are answered with Apache's
+//! Deliberately absent so far: slaves, transactions, ACLs. Their requests are answered with Apache's
 //! codes for a broker without them.
 //!
 //! Lock order: every table's lock is a leaf; none is held across an await or a disk write, except a file's own
@@ -36,6 +36,7 @@ mod stats;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod topics;
 
 use std::net::SocketAddr;
@@ -60,6 +61,7 @@ use self::settings::Settings;
 use self::snapshot::Snapshot;
 use self::stats::Stats;
 use self::tasks::Tasks;
+use self::timer::Timer;
 use self::topics::{TopicMap, Topics};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::message::{UniqIds, names};
@@ -90,6 +92,8 @@ pub(crate) struct Broker {
     modes: Kept<Modes>,
     schedule: Schedule,
     pop: PopState,
+    /// `None` where `timerWheelEnable` is off.
+    timer: Option<Timer>,
     clients: Mutex<Clients<Arc<Channel>>>,
     locks: Mutex<Locks>,
     parked: ParkedPulls,
@@ -216,6 +220,11 @@ impl Broker {
         }
         if *topic == self.pop.revive_topic {
             self.pop.revival.ring();
+        }
+        if topic.as_str() == names::TIMER_TOPIC
+            && let Some(timer) = &self.timer
+        {
+            timer.ring();
         }
         pull::wake(self, topic, queue);
         handlers::pop::wake(self, topic, queue);

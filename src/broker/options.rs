@@ -203,6 +203,22 @@ broker_options! {
     enable_mixed_message_type: bool = false => "enableMixedMessageType";
     /// Whether POP retry topics go with their topic.
     clear_retry_topic_when_delete_topic: bool = true => "clearRetryTopicWhenDeleteTopic";
+    /// The tick of the timer: 100, 200, 500 or 1000 ms; anything else counts as the next smaller one.
+    timer_precision: u32 = 1000 => "timerPrecisionMs";
+    /// The farthest time of delivery, in seconds from now.
+    timer_max_delay_sec: u32 = 3 * 86_400 => "timerMaxDelaySec";
+    /// How many ticks a message waits before it is put back for one more turn.
+    timer_roll_window_slot: u32 = 2 * 86_400 => "timerRollWindowSlot";
+    /// How often the timer's progress is written while it makes some.
+    timer_flush_interval_ms: u32 = 1_000 => "timerFlushIntervalMs";
+    /// Bytes of a file of the timer log.
+    mapped_file_size_timer_log: u32 = 100 << 20 => "mappedFileSizeTimerLog";
+    /// Whether producers may take back messages that wait.
+    recall_message_enable: bool = false => "recallMessageEnable";
+    /// Whether they may while the broker takes no messages.
+    allow_recall_when_broker_not_writeable: bool = true => "allowRecallWhenBrokerNotWriteable";
+    /// Whether a recall names the topic beside the key.
+    append_topic_for_timer_delete_key: bool = false => "appendTopicForTimerDeleteKey";
     /// The assignment clients get without a request mode of their own.
     default_message_request_mode: String = "PULL".to_owned() => "defaultMessageRequestMode";
     /// Queues a POP client shares without a request mode of its own.
@@ -260,6 +276,21 @@ impl BrokerOptions {
             port => port,
         };
         format!("{}:{port}", self.broker_ip2)
+    }
+
+    /// The tick of the timer, in milliseconds.
+    pub(crate) fn timer_precision_ms(&self) -> i64 {
+        match self.timer_precision {
+            ..200 => 100,
+            200..500 => 200,
+            500..1000 => 500,
+            _ => 1000,
+        }
+    }
+
+    /// The farthest time of delivery, in milliseconds from now.
+    pub(crate) fn timer_max_delay_ms(&self) -> i64 {
+        i64::from(self.timer_max_delay_sec) * 1000
     }
 
     /// The name servers, in the order given.

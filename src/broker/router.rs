@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::handlers::{
-    Answer, Refusal, Request, admin, assignment, client, lock, offset, pop, pull, query, reply,
-    send, send_back,
+    Answer, Refusal, Request, admin, assignment, client, lock, offset, pop, pull, query, recall,
+    reply, send, send_back,
 };
 use super::session::Session;
 use crate::protocol::codes::{RequestCode as Code, ResponseCode};
@@ -35,6 +35,7 @@ pub(crate) fn route(
         Code::SEND_REPLY_MESSAGE | Code::SEND_REPLY_MESSAGE_V2 => {
             reply::handle(broker, session, request);
         }
+        Code::RECALL_MESSAGE => recall::handle(broker, request),
         Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
             admin::topic::create(broker, request);
         }

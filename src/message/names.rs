@@ -52,6 +52,18 @@ pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
 pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
 /// The rounded time of delivery, set by the broker.
 pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+/// When the timer filed the message, set on delivery.
+pub const TIMER_ENQUEUE_MS: &str = "TIMER_ENQUEUE_MS";
+/// When the timer delivered the message.
+pub const TIMER_DEQUEUE_MS: &str = "TIMER_DEQUEUE_MS";
+/// How often the timer put the message back, for one more turn.
+pub const TIMER_ROLL_TIMES: &str = "TIMER_ROLL_TIMES";
+/// The key of the waiting message that this one takes back.
+pub const TIMER_DEL_UNIQKEY: &str = "TIMER_DEL_UNIQKEY";
+/// When a message of the broker's own was made.
+pub const BORN_TIMESTAMP: &str = "BORN_TIMESTAMP";
+/// Tracing headers of the producer.
+pub const TRACE_CONTEXT: &str = "TRACE_CONTEXT";
 /// The sharding key of an ordered message.
 pub const SHARDING_KEY: &str = "__SHARDINGKEY";
 /// The checksum of the record before this property.

@@ -27,6 +27,7 @@ pub(crate) mod options;
 pub(crate) mod query;
 pub mod queue;
 pub(crate) mod read;
+mod records;
 pub(crate) mod retention;
 pub(crate) mod segment;
 pub(crate) mod shared;

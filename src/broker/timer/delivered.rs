@@ -36,9 +36,19 @@ fn original(record: &Record<'_>) -> Option<u64> {
     properties.get(names::TIMER_OUT_MS)?;
     if record.topic == names::TIMER_TOPIC {
         let topic = properties.get(names::REAL_TOPIC)?;
-        return Some(identity(topic, record.born_timestamp, properties, rolls(properties) - 1));
+        return Some(identity(
+            topic,
+            record.born_timestamp,
+            properties,
+            rolls(properties) - 1,
+        ));
     }
-    Some(identity(record.topic, record.born_timestamp, properties, rolls(properties)))
+    Some(identity(
+        record.topic,
+        record.born_timestamp,
+        properties,
+        rolls(properties),
+    ))
 }
 
 impl Delivered {

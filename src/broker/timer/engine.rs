@@ -80,7 +80,11 @@ impl Engine {
             let offset = u64::try_from(record.queue_offset).ok()?;
             (record.topic == names::TIMER_TOPIC).then_some(offset + 1)
         });
-        let queue_offset = if opened.anew { 0 } else { noted.max(filed.unwrap_or(0)) };
+        let queue_offset = if opened.anew {
+            0
+        } else {
+            noted.max(filed.unwrap_or(0))
+        };
         let scan_from = if opened.anew {
             Some(store.log_start())
         } else {
@@ -95,7 +99,11 @@ impl Engine {
         }
         let slots = i64::from(options.timer_roll_window_slot);
         let longest = SLOTS.cast_signed() / 2 - BLANK_SLOTS;
-        let slots = if (2..=longest).contains(&slots) { slots } else { longest };
+        let slots = if (2..=longest).contains(&slots) {
+            slots
+        } else {
+            longest
+        };
         Ok(Self {
             files,
             precision_ms,
@@ -162,7 +170,9 @@ impl Engine {
         }
         let due_ms = self.files.next_slot_ms();
         let due = due_ms.map_or(Next::Idle, |slot_ms| {
-            broker.clock.next_at(slot_ms.saturating_add(self.precision_ms))
+            broker
+                .clock
+                .next_at(slot_ms.saturating_add(self.precision_ms))
         });
         Ok(match (due, save_in_ms) {
             (due, None) => due,
@@ -208,7 +218,10 @@ impl Engine {
     /// The keys of the messages that a slot's own messages take back.
     fn taken_back(&mut self, store: &Store, due: &[Due]) -> HashSet<String> {
         let mut keys = HashSet::new();
-        for one in due.iter().filter(|one| one.kind & (KIND_DELETE | KIND_ROLL) == KIND_DELETE) {
+        for one in due
+            .iter()
+            .filter(|one| one.kind & (KIND_DELETE | KIND_ROLL) == KIND_DELETE)
+        {
             if store.copy_record(one.log_offset, one.size, &mut self.record)
                 && let Ok(record) = Record::parse(&self.record)
                 && let Some(key) = record.properties.get(names::TIMER_DEL_UNIQKEY)
@@ -238,7 +251,10 @@ impl Engine {
             return;
         };
         let Some((real_topic, real_queue)) = destination(&record) else {
-            tracing::warn!(at, "a timer message does not say where it belongs and is left out");
+            tracing::warn!(
+                at,
+                "a timer message does not say where it belongs and is left out"
+            );
             return;
         };
         let roll = one.kind & KIND_ROLL != 0;
@@ -368,7 +384,10 @@ impl Engine {
             .get(names::TIMER_OUT_MS)
             .and_then(|out| out.parse().ok());
         let Some(out_ms) = out_ms else {
-            tracing::warn!(at, "a message of the timer topic has no time and is left out");
+            tracing::warn!(
+                at,
+                "a message of the timer topic has no time and is left out"
+            );
             return None;
         };
         let mut slot_ms = self.tick(out_ms);
@@ -405,7 +424,11 @@ impl Engine {
             && let Ok(record) = Record::parse(&self.record)
             && let Some(topic) = record.properties.get(names::REAL_TOPIC)
         {
-            let more = if message.kind & KIND_DELETE == 0 { 1 } else { -1 };
+            let more = if message.kind & KIND_DELETE == 0 {
+                1
+            } else {
+                -1
+            };
             timer.metrics.lock().add(topic, more, broker.clock.now_ms());
         }
     }
@@ -414,7 +437,9 @@ impl Engine {
     fn move_scan(&mut self, store: &Store) -> io::Result<()> {
         let end = store.appended().get();
         let mut check = self.files.check();
-        let far = check.scan_from.is_none_or(|from| end.saturating_sub(from) > SCAN_MAX);
+        let far = check
+            .scan_from
+            .is_none_or(|from| end.saturating_sub(from) > SCAN_MAX);
         // While something delivered is not noted yet, the next checkpoint moves it.
         if far && !self.changed {
             check.scan_from = Some(end);

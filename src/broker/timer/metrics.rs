@@ -52,7 +52,9 @@ impl Metrics {
     /// `more` messages of a topic wait, or wait no longer.
     pub(super) fn add(&mut self, topic: &str, more: i64, now_ms: i64) {
         if !self.file.timing_count.contains_key(topic) {
-            self.file.timing_count.insert(topic.to_owned(), Count::default());
+            self.file
+                .timing_count
+                .insert(topic.to_owned(), Count::default());
         }
         if let Some(count) = self.file.timing_count.get_mut(topic) {
             count.count += more;
@@ -67,7 +69,9 @@ impl Metrics {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        fastjson::to_wire(&self.file).map(Into::into).unwrap_or_default()
+        fastjson::to_wire(&self.file)
+            .map(Into::into)
+            .unwrap_or_default()
     }
 
     pub(super) fn save(&mut self) -> std::io::Result<()> {
@@ -97,6 +101,11 @@ mod tests {
         let mut again = Metrics::load(dir.path());
         assert_eq!(again.encode(), metrics.encode());
         again.forget("T");
-        assert!(!String::from_utf8(again.encode()).unwrap().contains('T'.to_string().as_str()) || again.file.timing_count.is_empty());
+        assert!(
+            !String::from_utf8(again.encode())
+                .unwrap()
+                .contains('T'.to_string().as_str())
+                || again.file.timing_count.is_empty()
+        );
     }
 }

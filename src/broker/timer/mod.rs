@@ -103,7 +103,11 @@ impl Timer {
     /// The checkpoint as a slave asks for it: with nothing due, everything up to now counts as read.
     pub(crate) fn check(&self) -> Check {
         let mut check = *self.shown.check.lock();
-        check.read_ms = self.shown.read_ms.load(Ordering::Relaxed).max(check.read_ms);
+        check.read_ms = self
+            .shown
+            .read_ms
+            .load(Ordering::Relaxed)
+            .max(check.read_ms);
         check.queue_offset = self.shown.queue_offset.load(Ordering::Relaxed);
         check.master_queue_offset = check.queue_offset;
         check
@@ -141,12 +145,18 @@ fn step(broker: &Arc<Broker>) -> Next {
         tracing::error!("the timer cannot go on and tries again: {error}");
         Next::Pause(engine::RETRY)
     });
-    timer.shown.read_ms.store(engine.read_ms(), Ordering::Relaxed);
+    timer
+        .shown
+        .read_ms
+        .store(engine.read_ms(), Ordering::Relaxed);
     timer
         .shown
         .queue_offset
         .store(engine.queue_offset(), Ordering::Relaxed);
-    timer.shown.waiting.store(engine.waiting(), Ordering::Relaxed);
+    timer
+        .shown
+        .waiting
+        .store(engine.waiting(), Ordering::Relaxed);
     *timer.shown.check.lock() = engine.check();
     next
 }

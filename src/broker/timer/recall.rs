@@ -26,7 +26,11 @@ impl RecallHandle {
     /// Reads a handle; `None` if it is none.
     pub(crate) fn parse(handle: &str) -> Option<Self> {
         // Java's decoder takes a handle without its padding as well.
-        let padded = format!("{:=<1$}", handle.trim_end_matches('='), handle.trim_end_matches('=').len().next_multiple_of(4));
+        let padded = format!(
+            "{:=<1$}",
+            handle.trim_end_matches('='),
+            handle.trim_end_matches('=').len().next_multiple_of(4)
+        );
         let text = String::from_utf8(URL_SAFE.decode(padded).ok()?).ok()?;
         let mut parts = text.split(' ');
         if parts.next() != Some("v1") {
@@ -55,9 +59,18 @@ mod tests {
         RecallHandle::push(&mut text, "T", "broker-a", 1_795_314_297_000, "7F00");
         assert_eq!(text, "djEgVCBicm9rZXItYSAxNzk1MzE0Mjk3MDAxIDdGMDA=");
         let read = RecallHandle::parse(&text).unwrap();
-        assert_eq!(read, RecallHandle::parse(text.trim_end_matches('=')).unwrap());
-        assert_eq!((read.topic.as_str(), read.broker.as_str()), ("T", "broker-a"));
-        assert_eq!((read.time.as_str(), read.unique.as_str()), ("1795314297001", "7F00"));
+        assert_eq!(
+            read,
+            RecallHandle::parse(text.trim_end_matches('=')).unwrap()
+        );
+        assert_eq!(
+            (read.topic.as_str(), read.broker.as_str()),
+            ("T", "broker-a")
+        );
+        assert_eq!(
+            (read.time.as_str(), read.unique.as_str()),
+            ("1795314297001", "7F00")
+        );
         assert_eq!(RecallHandle::parse("djIgVCBi"), None);
         assert_eq!(RecallHandle::parse(""), None);
     }

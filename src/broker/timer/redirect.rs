@@ -31,9 +31,8 @@ pub(crate) fn timing(
         return Ok(Timing::Now);
     }
     // A number too large to be a time is refused like one that is only too far away.
-    let number = |text: &str| -> Result<i64, Refusal> {
-        text.parse().map_err(|_| illegal(options))
-    };
+    let number =
+        |text: &str| -> Result<i64, Refusal> { text.parse().map_err(|_| illegal(options)) };
     let deliver_ms = if let Some(seconds) = properties.get(names::TIMER_DELAY_SEC) {
         now_ms.saturating_add(number(seconds)?.saturating_mul(1000))
     } else if let Some(delay_ms) = properties.get(names::TIMER_DELAY_MS) {
@@ -100,10 +99,23 @@ mod tests {
     #[test]
     fn times_are_cut_down_to_the_tick_before() {
         let later = |out_ms| Ok(Timing::Later { out_ms });
-        assert_eq!(asked(&[("TIMER_DELIVER_MS", "1795313696575")]), later(1_795_313_696_000));
-        assert_eq!(asked(&[("TIMER_DELIVER_MS", "1795313696000")]), later(1_795_313_695_000));
-        assert_eq!(asked(&[("TIMER_DELAY_MS", "3000")]), later(1_795_313_697_000));
-        let several = [("TIMER_DELIVER_MS", "1"), ("TIMER_DELAY_MS", "2"), ("TIMER_DELAY_SEC", "7")];
+        assert_eq!(
+            asked(&[("TIMER_DELIVER_MS", "1795313696575")]),
+            later(1_795_313_696_000)
+        );
+        assert_eq!(
+            asked(&[("TIMER_DELIVER_MS", "1795313696000")]),
+            later(1_795_313_695_000)
+        );
+        assert_eq!(
+            asked(&[("TIMER_DELAY_MS", "3000")]),
+            later(1_795_313_697_000)
+        );
+        let several = [
+            ("TIMER_DELIVER_MS", "1"),
+            ("TIMER_DELAY_MS", "2"),
+            ("TIMER_DELAY_SEC", "7"),
+        ];
         assert_eq!(asked(&several), later(1_795_313_701_000));
     }
 
@@ -112,10 +124,18 @@ mod tests {
         assert_eq!(asked(&[("TIMER_DELAY_SEC", "-5")]), Ok(Timing::Now));
         assert_eq!(asked(&[("TIMER_DELIVER_MS", "5")]), Ok(Timing::Now));
         assert_eq!(asked(&[("TIMER_DELAY_MS", "0")]), Ok(Timing::Now));
-        assert_eq!(asked(&[("TIMER_OUT_MS", "9"), ("TIMER_DELAY_SEC", "5")]), Ok(Timing::Now));
+        assert_eq!(
+            asked(&[("TIMER_OUT_MS", "9"), ("TIMER_DELAY_SEC", "5")]),
+            Ok(Timing::Now)
+        );
         let bad = Err(ResponseCode::MESSAGE_ILLEGAL);
         assert!(asked(&[("TIMER_DELAY_SEC", "259200")]).is_ok());
-        for text in ["259201", "9223372036854775807", "9223372036854775808", "soon"] {
+        for text in [
+            "259201",
+            "9223372036854775807",
+            "9223372036854775808",
+            "soon",
+        ] {
             assert_eq!(asked(&[("TIMER_DELAY_SEC", text)]), bad, "{text}");
         }
         let deletion = [("TIMER_DELIVER_MS", "5"), ("TIMER_DEL_UNIQKEY", "k")];

@@ -8,6 +8,7 @@ pub(crate) mod forward;
 mod group;
 mod reset;
 mod runtime;
+mod timer;
 pub(crate) mod topic;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::INVOKE_BROKER_TO_RESET_OFFSET => reset::reset(broker, request),
         Code::GET_ALL_CONSUMER_OFFSET => Ok(success().with_body(broker.offsets.encoded())),
         Code::GET_ALL_DELAY_OFFSET => Ok(success().with_body(broker.schedule.encoded())),
+        Code::GET_TIMER_CHECK_POINT => timer::checkpoint(broker),
+        Code::GET_TIMER_METRICS => timer::metrics(broker),
         Code::RMQ_CLOCK => clock::clock(broker, request),
         code => Err(unknown(code)),
     }

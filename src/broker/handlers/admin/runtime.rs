@@ -1,7 +1,7 @@
 //! Figures about the running broker: `GET_BROKER_RUNTIME_INFO` (28) and `VIEW_BROKER_STATS_DATA` (315).
 //!
 //! Dashboards and exporters parse these keys, so all of them are there. A key about something this broker does not have
-//! (thread pools, a page-cache lock, timers) says that nothing waits there, which is true.
+//! (thread pools, a page-cache lock) says that nothing waits there, which is true.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -42,6 +42,14 @@ pub(super) fn info(broker: &Broker) -> Answer {
     put_counts(broker, &mut table);
     put_store(broker, &broker.store.runtime_figures(), &mut table);
     put_absent(&mut table);
+    let timer = broker.timer.as_ref();
+    let (waiting, behind) = timer.map_or((0, 0), |timer| {
+        (timer.waiting(), timer.behind(&broker.store))
+    });
+    table.put("timerCongestNum", waiting);
+    table.put("timerOffsetBehind", behind);
+    // Seconds. What is due is delivered with its tick.
+    table.put("timerReadBehind", 0);
     for (level, offset) in broker.schedule.offsets() {
         let max = level.checked_sub(1).map_or(0, |queue| {
             super::super::offset::max_of(broker, crate::message::names::SCHEDULE_TOPIC, queue)
@@ -161,9 +169,6 @@ fn put_absent(table: &mut Table) {
         "pageCacheLockTimeMills",
         "putMessageEntireTimeMax",
         "getMessageEntireTimeMax",
-        "timerReadBehind",
-        "timerOffsetBehind",
-        "timerCongestNum",
     ] {
         table.put(key, 0);
     }

@@ -148,6 +148,9 @@ pub(super) fn delete(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     for topic in doomed {
         broker.change_topics(|topics| topics.remove(&topic, now_ms));
         broker.offsets.with(|offsets| offsets.remove_topic(&topic));
+        if let Some(timer) = &broker.timer {
+            timer.forget_topic(&topic);
+        }
         broker
             .store
             .delete_topic(&crate::base::TopicName::stored(&topic))

@@ -21,6 +21,7 @@ struct One {
     queue_offset: i64,
     message_id: Range<usize>,
     unique: Range<usize>,
+    recall: Range<usize>,
 }
 
 /// Stored messages whose producers are to be told.
@@ -63,6 +64,7 @@ impl Sent {
                 queue_offset: 0,
                 message_id: end..end,
                 unique: start..end,
+                recall: 0..0,
             },
         }
     }
@@ -75,6 +77,18 @@ pub(super) struct Records<'a> {
 }
 
 impl Records<'_> {
+    /// The handle to take the message back, if it waits for its time.
+    pub(super) fn recall(mut self, handle: &str) -> Self {
+        if !handle.is_empty() {
+            let texts = &mut self.sent.texts;
+            let start = texts.len();
+            texts.push_str(handle);
+            self.one.recall = start..texts.len();
+            self.one.message_id = texts.len()..texts.len();
+        }
+        self
+    }
+
     /// The records in order: the message id lists them all, the queue offset is the first one's.
     pub(super) fn records(
         mut self,
@@ -106,6 +120,7 @@ pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) 
                 queue_id: one.queue_id,
                 queue_offset: one.queue_offset,
                 transaction_id: Some(unique).filter(|unique| !unique.is_empty()),
+                recall_handle: Some(text(&one.recall)).filter(|handle| !handle.is_empty()),
                 msg_region: Some(&options.region_id),
                 trace_on: Some(if options.trace_on { "true" } else { "false" }),
                 ..SendMessageResponseHeader::default()

@@ -4,7 +4,7 @@
 //! its records to the connection's group; [`finish`] appends the group, answers, and wakes whoever waits for messages.
 //! The order of the checks and their remarks are those of Apache's `SendMessageProcessor`.
 //!
-//! Absent on purpose: half messages and messages with a delivery time. They are refused as a broker refuses them that
+//! Absent on purpose: half messages. They are refused as a broker refuses them that
 //! has these features switched off.
 
 mod answer;
@@ -25,8 +25,9 @@ use crate::broker::options::BrokerOptions;
 use crate::broker::refusal::{append_refusal, illegal_message};
 use crate::broker::session::{Session, Topic, TopicCache};
 use crate::broker::stats::Counter;
+use crate::broker::timer::redirect::{self, Timing};
 use crate::broker::topics::{self, PERM_READ, PERM_WRITE};
-use crate::message::{Draft, batch, names, sysflag};
+use crate::message::{Draft, Properties, batch, names, sysflag};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Serialization};
 use crate::protocol::header::HeaderError;
@@ -115,6 +116,8 @@ struct Pending {
     records: Range<usize>,
     /// Place of the unique key among the texts.
     unique: Range<usize>,
+    /// Place of the recall handle among the texts; empty without one.
+    recall: Range<usize>,
 }
 
 /// The sends of one read of a socket. Its buffers are kept from read to read.
@@ -384,15 +387,35 @@ fn push_one(
         facts.drop_delay(&mut sends.properties);
     }
     refuse_unsupported(options, header, &facts, sys_flag)?;
-    let (stored_in, queue_id) = match dead {
-        Some(dead) => (Some(dead), QueueId::new(0)),
-        None if facts.delay_level > 0 && is_plain(sys_flag) => {
+    let mut recall = 0..0;
+    let mut timing = Timing::Now;
+    if facts.has_timer && facts.delay_level <= 0 && is_plain(sys_flag) {
+        let now_ms = broker.clock.now_ms();
+        timing = redirect::timing(Properties::new(&sends.properties), options, now_ms)?;
+    }
+    let (stored_in, queue_id) = match (timing, dead) {
+        (Timing::Later { out_ms }, dead) => {
+            let real_queue = if dead.is_some() {
+                QueueId::new(0)
+            } else {
+                message.queue_id
+            };
+            let real_topic = dead.as_ref().map_or(header.topic, TopicName::as_str);
+            redirect::remember(&mut sends.properties, out_ms, real_topic, real_queue);
+            if !topic.name.is_retry() {
+                recall = facts.write_recall_handle(real_topic, options, out_ms, &mut sends.texts);
+            }
+            let timer = TopicName::stored(names::TIMER_TOPIC);
+            (Some(timer), QueueId::new(0))
+        }
+        (Timing::Now, Some(dead)) => (Some(dead), QueueId::new(0)),
+        (Timing::Now, None) if facts.delay_level > 0 && is_plain(sys_flag) => {
             let level = broker.schedule.level(facts.delay_level);
             properties::redirect(&mut sends.properties, level, header.topic, message.queue_id);
             let queue = QueueId::new(level.saturating_sub(1));
             (Some(TopicName::stored(names::SCHEDULE_TOPIC)), queue)
         }
-        None => (None, message.queue_id),
+        (Timing::Now, None) => (None, message.queue_id),
     };
     let name = stored_in.as_ref().map_or(header.topic, TopicName::as_str);
     let topic = session
@@ -427,6 +450,7 @@ fn push_one(
         touched,
         records: at..at + 1,
         unique: facts.unique,
+        recall,
     });
     Ok(())
 }
@@ -457,11 +481,6 @@ fn refuse_unsupported(
     // Inner batches belong to topics with batch queues, which this broker does not keep.
     if facts.is_inner_batch || sys_flag & sysflag::INNER_BATCH != 0 {
         return Err(illegal_message(options));
-    }
-    if facts.has_timer && facts.delay_level <= 0 && is_plain(sys_flag) {
-        return Err(Refusal::error(
-            "accurate timer message is not enabled, timerWheelEnable is false",
-        ));
     }
     Ok(())
 }
@@ -562,6 +581,7 @@ fn push_batch(
         touched,
         records: first..first + entries,
         unique: facts.unique,
+        recall: 0..0,
     });
     Ok(())
 }
@@ -620,7 +640,9 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
                 &mut now
             };
             let unique = texts.get(one.unique.clone()).unwrap_or_default();
+            let recall = texts.get(one.recall.clone()).unwrap_or_default();
             sent.add(one.opaque, one.serialization, one.queue_id, unique)
+                .recall(recall)
                 .records(broker.store_host, records);
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::base::QueueId;
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
+use crate::broker::timer::recall::RecallHandle;
 use crate::message::properties::write_pair;
 use crate::message::{Properties, PropertiesBuf, names};
 
@@ -91,6 +92,23 @@ impl StoredProperties {
         }
         write_pair(out, names::CLUSTER, &options.broker_cluster_name);
         facts
+    }
+
+    /// Writes what the producer needs to take its waiting message back.
+    pub(super) fn write_recall_handle(
+        &self,
+        topic: &str,
+        options: &BrokerOptions,
+        out_ms: i64,
+        texts: &mut String,
+    ) -> Range<usize> {
+        let unique = texts
+            .get(self.unique.clone())
+            .unwrap_or_default()
+            .to_owned();
+        let start = texts.len();
+        RecallHandle::push(texts, topic, &options.broker_name, out_ms, &unique);
+        start..texts.len()
     }
 
     /// A dead letter is delivered at once.
