@@ -43,7 +43,7 @@ use tokio::time::{MissedTickBehavior, interval};
 pub use crate::base::{BrokerName, GroupName, NameError, QueueId, TopicName};
 pub use crate::protocol::codes::ResponseCode;
 
-pub use self::admin::{Admin, Boundary, Clusters, TopicSpec};
+pub use self::admin::{Admin, Boundary, BrokerClock, Clusters, TopicSpec};
 pub use self::consumer::{Consumer, ConsumerOptions, Delivery, StartFrom};
 pub use self::error::ClientError;
 pub use self::message::{Message, Received, is_reserved_property};

@@ -3,6 +3,7 @@
 mod groups;
 mod hostile;
 mod sql;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,14 @@ impl Fixture {
     }
 
     async fn in_dir(dir: tempfile::TempDir, change: impl FnOnce(&mut BrokerOptions)) -> Self {
+        Self::at(Clock::System, dir, change).await
+    }
+
+    async fn at(
+        clock: Clock,
+        dir: tempfile::TempDir,
+        change: impl FnOnce(&mut BrokerOptions),
+    ) -> Self {
         let limits = ConnLimits::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let names_at = listener.local_addr().unwrap();
@@ -82,7 +91,7 @@ impl Fixture {
         options.listen_port = listener.local_addr().unwrap().port();
         options.namesrv_addr = names_at.to_string();
         change(&mut options);
-        let (broker, _) = Broker::start(options, Clock::System).unwrap();
+        let (broker, _) = Broker::start(options, clock).unwrap();
         let server = serve(listener, Port::main(Arc::clone(&broker)), limits).unwrap();
         broker.announce();
         timeout(LIMIT, broker.registered()).await.unwrap();
@@ -295,12 +304,10 @@ async fn bad_sends_are_refused_as_apache_does() {
     )
     .await;
     assert_eq!(half.code, ResponseCode::NO_PERMISSION);
-    let timer = call(
-        &channel,
-        send("BenchmarkTest", 0, "TIMER_DELAY_SEC\u{1}5\u{2}", b"x"),
-    )
-    .await;
-    assert_eq!(timer.code, ResponseCode::SYSTEM_ERROR);
+    let far = "TIMER_DELAY_SEC\u{1}259201\u{2}";
+    let timer = call(&channel, send("BenchmarkTest", 0, far, b"x")).await;
+    assert_eq!(timer.code, ResponseCode::MESSAGE_ILLEGAL);
+    assert!(timer.remark().contains("max delay 259200000ms"));
     let unknown = call(
         &channel,
         Command::request(RequestCode(4711), &crate::protocol::header::NoHeader),
