@@ -2,6 +2,7 @@
 
 mod groups;
 mod hostile;
+mod pop;
 mod sql;
 mod timer;
 
@@ -68,6 +69,14 @@ impl Fixture {
         Self::at(Clock::System, dir, change).await
     }
 
+    async fn with_clock(clock: Clock, change: impl FnOnce(&mut BrokerOptions)) -> Self {
+        Self::at(clock, tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn reopen(dir: tempfile::TempDir, clock: Clock) -> Self {
+        Self::at(clock, dir, |_| {}).await
+    }
+
     async fn at(
         clock: Clock,
         dir: tempfile::TempDir,
@@ -113,6 +122,27 @@ impl Fixture {
 
     async fn connect(&self) -> Arc<Channel> {
         self.connect_as(&Arc::default()).await
+    }
+
+    /// What a killed broker leaves: the files as they are at this moment.
+    async fn crash(self) -> tempfile::TempDir {
+        let left = tempfile::tempdir().unwrap();
+        let mut dirs = vec![std::path::PathBuf::new()];
+        while let Some(dir) = dirs.pop() {
+            let from = self.dir.as_ref().unwrap().path().join(&dir);
+            std::fs::create_dir_all(left.path().join(&dir)).unwrap();
+            for entry in std::fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let name = dir.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    dirs.push(name);
+                } else {
+                    std::fs::copy(entry.path(), left.path().join(name)).unwrap();
+                }
+            }
+        }
+        self.stop().await;
+        left
     }
 
     async fn stop(mut self) -> tempfile::TempDir {

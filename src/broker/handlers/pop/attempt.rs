@@ -50,6 +50,8 @@ pub(crate) struct Taken {
     pub(super) rest: i64,
     pub(super) pop_time: i64,
     pub(super) revive_queue: i32,
+    /// Whether messages were passed over that the subscription does not take.
+    pub(super) passed: bool,
 }
 
 impl Taken {
@@ -158,6 +160,7 @@ impl Ask {
                 || found.status == GetStatus::MessageWasRemoving
             {
                 self.pass(broker, &place, found.next.to_wire());
+                taken.passed = true;
             }
         } else if !self.remember(broker, &place, start, found, taken, options) {
             return;

@@ -40,9 +40,10 @@ pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
     }
     check_revive_queue(broker, handle.revive_queue)?;
     let old = key(place, &handle);
+    let pop_time = later(handle.pop_time, now_ms);
     let new = Key {
         start_offset: header.offset,
-        pop_time: now_ms,
+        pop_time,
         ..old.clone()
     };
     let point = CheckPoint::new(new, header.invisible_time, &[header.offset], header.suspend);
@@ -64,10 +65,22 @@ pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         broker.stats.counter(name, &counted).add(1);
     }
     Ok(answer(&ChangeInvisibleTimeResponseHeader {
-        pop_time: now_ms,
+        pop_time,
         invisible_time: header.invisible_time,
         revive_qid: handle.revive_queue,
     }))
+}
+
+/// The time of the new check point. It must not have the name of an earlier one: the first message of a check point, when
+/// it is changed in the millisecond it was popped in, would take the place of all.
+fn later(pop_time: i64, now_ms: i64) -> i64 {
+    /// No chain of changes gets so far ahead of the clock.
+    const AHEAD_MAX_MS: i64 = 60_000;
+    if (now_ms..now_ms.saturating_add(AHEAD_MAX_MS)).contains(&pop_time) {
+        pop_time.saturating_add(1)
+    } else {
+        now_ms
+    }
 }
 
 fn answer(header: &ChangeInvisibleTimeResponseHeader) -> Command {

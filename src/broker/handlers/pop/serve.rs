@@ -34,9 +34,9 @@ const TOO_LATE_MS: i64 = 500;
 /// A pop that would wait for less than this does not wait.
 const NO_WAIT_MS: i64 = 50;
 /// With nobody waiting, deadlines are looked at this often.
-const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
-/// A pop that is told of messages and finds none tries so often before it goes on waiting.
-const ATTEMPTS_MAX: u32 = 16;
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// A pop that is told of messages and finds none tries so often before others get their turn.
+const ATTEMPTS_MAX: u32 = 4;
 
 /// A checked pop.
 pub(crate) struct Pop {
@@ -205,9 +205,11 @@ fn serve(broker: &Arc<Broker>, mut pops: VecDeque<Box<Pop>>) {
 }
 
 /// Answers one pop or lets it wait; returns how many messages it found and left.
-fn run(broker: &Broker, mut pop: Box<Pop>) -> i64 {
+fn run(broker: &Arc<Broker>, mut pop: Box<Pop>) -> i64 {
+    let mut passed = false;
     for _ in 0..ATTEMPTS_MAX {
         let taken = pop.ask.attempt(broker);
+        passed = taken.passed;
         if taken.count > 0 {
             let rest = taken.rest;
             pop.answer_found(broker, taken);
@@ -225,7 +227,17 @@ fn run(broker: &Broker, mut pop: Box<Pop>) -> i64 {
             }
         }
     }
-    // It is told of messages that it cannot get; it waits like the others, who are told of new ones.
+    if passed {
+        // There is a long stretch of messages that it does not take. It gets past them, but not on this thread.
+        let broker = Arc::clone(broker);
+        let tasks = Arc::clone(&broker);
+        tasks.tasks.spawn(async move {
+            tokio::task::yield_now().await;
+            serve(&broker, VecDeque::from([pop]));
+        });
+        return 0;
+    }
+    // There are messages that it cannot get; it waits like the others, who are told of new ones.
     if let Err((back, code)) = park_only(broker, pop) {
         let taken = back.ask.attempt(broker);
         if taken.count > 0 {
