@@ -250,7 +250,7 @@ impl Broker {
             .clients
             .lock()
             .group(group)
-            .map(|group| group.to_notify());
+            .map(clients::ConsumerGroup::to_notify);
         self.notify_members(group, &members.unwrap_or_default());
     }
 

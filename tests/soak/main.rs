@@ -9,6 +9,8 @@
 //! `cargo test --test soak -- --ignored`, 200,000 messages over 10 minutes, or what `RMQ_SOAK_MESSAGES` and
 //! `RMQ_SOAK_SECONDS` say; `RMQ_SOAK_SEED` repeats a run.
 
+#![allow(clippy::unwrap_used, reason = "a test, its helpers included")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -275,9 +277,10 @@ async fn produce(namesrv: String, plan: Plan) {
     let producer = client
         .producer("soak-producer", ProducerOptions::default())
         .unwrap();
+    let lasts_ms = u64::try_from(plan.lasts.as_millis()).unwrap();
     let started = Instant::now();
     for number in 0..plan.messages {
-        let due = plan.lasts.mul_f64(number as f64 / plan.messages as f64);
+        let due = Duration::from_millis(lasts_ms * number / plan.messages);
         if let Some(early) = due.checked_sub(started.elapsed()) {
             tokio::time::sleep(early).await;
         }

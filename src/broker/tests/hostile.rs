@@ -166,6 +166,15 @@ async fn offsets_from_nowhere() {
             "{code}"
         );
     }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn places_where_no_message_is() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, heartbeat("c1")).await;
+    call(&channel, send("T", 0, "", b"x")).await;
     for offset in ["-1", "1", "7777", FAR, "-9223372036854775808"] {
         let fields = [("offset", offset), ("group", "g"), ("delayLevel", "0")];
         let answer = call(&channel, ask(RequestCode::CONSUMER_SEND_MSG_BACK, &fields)).await;

@@ -78,18 +78,18 @@ fn is_same(wire: &WireQueue, queue: &MessageQueue) -> bool {
 
 /// Asks the one broker of `queues`; the answer of an unlock lists nothing.
 async fn ask(
-    core: &Core,
+    consumer: &Core,
     code: RequestCode,
     queues: &[MessageQueue],
 ) -> Result<Vec<WireQueue>, ClientError> {
     let Some(first) = queues.first() else {
         return Ok(Vec::new());
     };
-    let shared = core.shared();
+    let shared = consumer.shared();
     let address = shared.read_address(first, 0).await?;
     let body = LockBatchRequestBody {
-        client_id: shared.id.to_string(),
-        consumer_group: core.group().to_string(),
+        client_id: shared.id.clone(),
+        consumer_group: consumer.group().to_string(),
         mq_set: queues
             .iter()
             .map(|queue| WireQueue {
