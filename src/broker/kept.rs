@@ -2,7 +2,8 @@
 //!
 //! Changing the table and saving it are two steps: the first holds the table's lock, the second does not. Saves of one
 //! file happen one after another; a save that finds its change already written does nothing, so many changes at once
-//! cost few writes.
+//! cost few writes. A save does not wait for the disk: requests do it, on the threads that serve the others. Once in a
+//! while, and at the end, [`Kept::keep`] waits; until then `.bak` holds what the disk is known to have.
 //!
 //! Lock order: `saving` before `table`. The guard of neither is handed out.
 
@@ -71,11 +72,18 @@ pub(crate) struct Form<T> {
     pub(crate) encode: fn(&T) -> Vec<u8>,
 }
 
+/// What the file holds.
+struct Saved {
+    /// The change that was saved last; `None` before the first save.
+    changes: Option<u64>,
+    /// Whether it is on the disk.
+    synced: bool,
+}
+
 /// A table and its file.
 pub(crate) struct Kept<T> {
     table: Mutex<T>,
-    /// The change that was saved last; `None` before the first save.
-    saving: Mutex<Option<u64>>,
+    saving: Mutex<Saved>,
     path: PathBuf,
     form: Form<T>,
 }
@@ -84,7 +92,10 @@ impl<T> Kept<T> {
     pub(crate) fn new(path: PathBuf, table: T, form: Form<T>) -> Self {
         Self {
             table: Mutex::new(table),
-            saving: Mutex::new(None),
+            saving: Mutex::new(Saved {
+                changes: None,
+                synced: true,
+            }),
             path,
             form,
         }
@@ -98,17 +109,45 @@ impl<T> Kept<T> {
     /// Writes the file if the table changed since it was written last. A failure is logged and tried again next time:
     /// the table in memory stays right, and a broker must not stop serving because of it.
     pub(crate) fn save(&self) {
-        let mut saved = self.saving.lock();
+        self.write(&mut self.saving.lock());
+    }
+
+    /// Saves, and waits until the file is on the disk. Not for threads that serve requests.
+    pub(crate) fn keep(&self) {
+        let written = {
+            let mut saved = self.saving.lock();
+            self.write(&mut saved);
+            if saved.synced {
+                return;
+            }
+            saved.changes
+        };
+        // Without the lock, or requests that save would wait for the disk after all.
+        match config_file::sync(&self.path) {
+            Ok(()) => {
+                let mut saved = self.saving.lock();
+                saved.synced = saved.changes == written;
+            }
+            Err(error) => tracing::error!(path = %self.path.display(), "cannot sync: {error}"),
+        }
+    }
+
+    fn write(&self, saved: &mut Saved) {
         let (changes, bytes) = {
             let table = self.table.lock();
             let changes = (self.form.changes)(&table);
-            if *saved == Some(changes) {
+            if saved.changes == Some(changes) {
                 return;
             }
             (changes, (self.form.encode)(&table))
         };
-        match config_file::write_atomic(&self.path, &bytes) {
-            Ok(()) => *saved = Some(changes),
+        match config_file::write_soon(&self.path, &bytes, saved.synced) {
+            Ok(()) => {
+                *saved = Saved {
+                    changes: Some(changes),
+                    synced: false,
+                };
+            }
             Err(error) => tracing::error!(path = %self.path.display(), "cannot save: {error}"),
         }
     }

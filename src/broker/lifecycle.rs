@@ -211,12 +211,12 @@ impl Broker {
     }
 
     fn save_all(&self) {
-        self.topics.save();
-        self.groups.save();
-        self.offsets.save();
-        self.modes.save();
-        self.schedule.save();
-        self.pop.orders.save();
+        self.topics.keep();
+        self.groups.keep();
+        self.offsets.keep();
+        self.modes.keep();
+        self.schedule.keep();
+        self.pop.orders.keep();
     }
 }
 
@@ -261,8 +261,11 @@ async fn save_offsets(broker: Arc<Broker>) {
         let interval = broker.options.load().flush_consumer_offset_interval;
         tokio::time::sleep(Duration::from_millis(interval.max(100))).await;
         blocking(&broker, |broker| {
-            broker.offsets.save();
-            broker.pop.orders.save();
+            broker.topics.keep();
+            broker.groups.keep();
+            broker.offsets.keep();
+            broker.modes.keep();
+            broker.pop.orders.keep();
         })
         .await;
     }
@@ -271,7 +274,7 @@ async fn save_offsets(broker: Arc<Broker>) {
 async fn save_progress(broker: Arc<Broker>) {
     loop {
         tokio::time::sleep(DELAY_SAVE).await;
-        blocking(&broker, |broker| broker.schedule.save()).await;
+        blocking(&broker, |broker| broker.schedule.keep()).await;
     }
 }
 

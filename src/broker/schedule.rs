@@ -81,8 +81,8 @@ impl Schedule {
     }
 
     /// Writes the progress if it changed.
-    pub(crate) fn save(&self) {
-        self.progress.save();
+    pub(crate) fn keep(&self) {
+        self.progress.keep();
     }
 
     /// The file's content as it would be written now.

@@ -47,10 +47,34 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     platform::sync_dir(dir)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces what the file holds without waiting for the disk; a crash of the process loses nothing, one of the machine can.
+/// With `keep` what the file held becomes the backup, so it must be on the disk then: see [`sync`].
+pub fn write_soon(path: &Path, bytes: &[u8], keep: bool) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    if keep && read_one(path)?.is_some() {
+        // Until the new file is there, the backup is what is read.
+        std::fs::rename(path, backup_of(path))?;
+    }
+    let temporary = temporary_of(path);
+    std::fs::write(&temporary, bytes)?;
+    std::fs::rename(&temporary, path)
+}
+
+/// Waits until what was written is on the disk.
+pub fn sync(path: &Path) -> io::Result<()> {
+    platform::open_write(path)?.sync_all()?;
+    platform::sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn temporary_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
-    let temporary = PathBuf::from(name);
+    name.into()
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_of(path);
     let file = platform::open_write(&temporary)?;
     file.set_len(0)?;
     platform::write_all_at(&file, bytes, 0)?;
@@ -62,6 +86,20 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_soon_has_the_last_synced_content_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config/topics.json");
+        write_soon(&path, b"one", true).unwrap();
+        sync(&path).unwrap();
+        write_soon(&path, b"two", true).unwrap();
+        write_soon(&path, b"three", false).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"three");
+        assert_eq!(read_backup(&path).unwrap().unwrap(), b"one");
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+    }
 
     #[test]
     fn the_old_content_is_kept_and_stands_in() {
