@@ -68,26 +68,32 @@ pub(crate) fn restore(broker: &Broker, clean: bool) {
             finished.map_or(0, |finished| finished.saturating_add(1)),
         ));
     }
+    let mut points: Vec<(Place, i64, i64)> = Vec::new();
     for (revive_queue, pending) in (0..).zip(&mut queues) {
         read(broker, revive_queue, pending, |point| {
             if !clean {
-                move_past(broker, point);
+                let place = Place {
+                    topic: point.topic.clone(),
+                    group: point.group.clone(),
+                    queue_id: point.queue_id,
+                };
+                points.push((place, point.start_offset, point.end_offset()));
             }
         });
     }
     *broker.pop.revival.queues.lock() = queues;
+    // The check points of one queue are spread over all revive queues.
+    points.sort_unstable();
+    for (place, start, end) in points {
+        move_past(broker, &place, start, end);
+    }
 }
 
-/// Moves the group's offset past the messages of a check point that begins where the group is.
-fn move_past(broker: &Broker, point: &CheckPoint) {
-    let place = Place {
-        topic: point.topic.clone(),
-        group: point.group.clone(),
-        queue_id: point.queue_id,
-    };
-    let (at, end) = (broker.popped_to(&place).unwrap_or(0), point.end_offset());
-    if (point.start_offset..end).contains(&at) {
-        broker.commit_popped(&place, end);
+/// Moves the group's offset past the messages of a check point that begins where the group is, or before.
+fn move_past(broker: &Broker, place: &Place, start: i64, end: i64) {
+    let at = broker.popped_to(place).unwrap_or(0);
+    if (start..end).contains(&at) {
+        broker.commit_popped(place, end);
     }
 }
 

@@ -425,7 +425,14 @@ async fn over_a_restart(merge: bool, crash: bool) {
     .await;
     let channel = fixture.connect().await;
     fill(&channel, "T", &["a", "b", "c", "d", "e"]).await;
-    let first = popped(&call(&channel, request(&pop("T", 0))).await);
+    let mut first = Vec::new();
+    for messages in [2, 1, 2] {
+        let few = PopMessageRequestHeader {
+            max_msg_nums: messages,
+            ..pop("T", 0)
+        };
+        first.extend(popped(&call(&channel, request(&few)).await));
+    }
     ack(&channel, &first[1]).await;
     ack(&channel, &first[3]).await;
     if merge {
