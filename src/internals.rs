@@ -12,6 +12,8 @@ use crate::protocol::frame::{FRAME_MAX_DEFAULT, Frame};
 use crate::protocol::header::send::SendMessageRequestHeaderV2;
 use crate::store::layout::{Layout, segment_name};
 use crate::store::log::Item;
+use crate::store::timer::format::SLOTS;
+use crate::store::timer::{TimerFiles, Waiting};
 use crate::store::{Store, StoreOptions, View};
 use crate::sys::Clock;
 
@@ -64,6 +66,46 @@ pub fn sql92(expression: &str, properties: &[u8]) {
     if let Ok(filter) = SqlFilter::parse(expression) {
         let _ = filter.matches(Properties::new(properties));
     }
+}
+
+/// Opens the timer's files with these bytes in them, reads every slot that waits, and adds one message more.
+pub fn timer(bytes: &[u8]) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (check, rest) = bytes.split_at(bytes.len().min(56));
+    let (log, wheel) = rest.split_at(rest.len().min(2080));
+    let write = |path: &str, bytes: &[u8], length: u64| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a file")).expect("a directory");
+        std::fs::write(&path, bytes).expect("a file");
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        file.and_then(|file| file.set_len(length))
+            .expect("a file of this length");
+    };
+    write("config/timercheck", check, 4096);
+    write("timerlog/00000000000000000000", log, 2080);
+    write("timerwheel", wheel, SLOTS * 32);
+    let Ok((mut files, _)) = TimerFiles::open(dir.path(), 1000, 2080) else {
+        return;
+    };
+    files.rewind(1_000_000_000).expect("a readable wheel");
+    let message = Waiting {
+        slot_ms: 1_000_005_000,
+        written_ms: 1_000_000_000,
+        kind: 0,
+        log_offset: 1,
+        size: 1,
+        topic_hash: 1,
+    };
+    files.add(&message).expect("room for one");
+    files.commit().expect("a writable directory");
+    let mut last = i64::MIN;
+    while let Some(slot_ms) = files.next_slot_ms() {
+        assert!(slot_ms > last, "slots come in order");
+        last = slot_ms;
+        let _ = files.slot(slot_ms).expect("a readable log");
+        files.done(slot_ms).expect("a readable wheel");
+    }
+    files.sync().expect("a writable directory");
 }
 
 /// Opens a store on files that hold these bytes: two of the log, one each of a queue, the index and the checkpoint. It
@@ -163,6 +205,16 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn timer_files_of_any_bytes_open(
+            numbers in prop::collection::vec(0..2_000_000_i64, 7),
+            bytes in prop::collection::vec(any::<u8>(), 0..4000),
+        ) {
+            let mut file: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+            file.extend(bytes);
+            super::timer(&file);
+        }
 
         #[test]
         fn a_store_of_any_bytes_opens_or_refuses(

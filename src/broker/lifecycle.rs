@@ -133,7 +133,7 @@ impl Broker {
         );
         let timer = options
             .timer_wheel_enable
-            .then(|| Timer::open(&store, &options))
+            .then(|| Timer::open(&store, &options, now_ms))
             .transpose()
             .map_err(BrokerError::Timer)?;
         let parked_max = usize::try_from(options.max_parked_pulls).unwrap_or(usize::MAX);

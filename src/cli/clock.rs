@@ -10,7 +10,7 @@ use super::exit::{CliError, Exit};
 use super::output::Column;
 use super::times::show_time;
 use crate::base::units::parse_duration;
-use crate::client::{Client, ClientOptions};
+use crate::client::{Client, ClientOptions, RouteBroker};
 
 /// Show the clock of the brokers, or move a virtual one
 #[derive(Debug, clap::Args)]
@@ -56,13 +56,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     context.block_on(async {
         let client = Client::connect(context.name_servers(), ClientOptions::default()).await?;
         let admin = client.admin();
-        let brokers = match target.broker {
-            Some(address) => vec![address],
-            None => {
-                let brokers = admin.clusters().await?.brokers;
-                let masters = brokers.iter().filter_map(|broker| broker.master());
-                masters.map(str::to_owned).collect()
-            }
+        let brokers: Vec<String> = if let Some(address) = target.broker {
+            vec![address]
+        } else {
+            let brokers = admin.clusters().await?.brokers;
+            let masters = brokers.iter().filter_map(RouteBroker::master);
+            masters.map(str::to_owned).collect()
         };
         if brokers.is_empty() {
             return Err(CliError::not_found("the name server knows no broker"));

@@ -13,7 +13,7 @@ const NOW: i64 = 1_795_313_694_951;
 
 async fn start(clock: &Clock, dir: tempfile::TempDir) -> Fixture {
     Fixture::at(clock.clone(), dir, |options| {
-        options.recall_message_enable = true
+        options.recall_message_enable = true;
     })
     .await
 }
@@ -189,6 +189,34 @@ async fn a_late_start_delivers_what_became_due_meanwhile() {
     settle(&fixture, "T", 3).await;
     clock.advance(90_000_000);
     settle(&fixture, "T", 4).await;
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_the_store_holds_nothing_back() {
+    let ahead = Clock::manual(NOW);
+    let fixture = start(&ahead, tempfile::tempdir().unwrap()).await;
+    let channel = fixture.connect().await;
+    for seconds in [5, 200_000] {
+        call(&channel, send("T", 0, &in_seconds(seconds), b"x")).await;
+    }
+    filed(&fixture).await;
+    ahead.advance(86_400_000);
+    settle(&fixture, "T", 1).await;
+    let dir = fixture.stop().await;
+    let clock = Clock::manual(NOW);
+    let fixture = start(&clock, dir).await;
+    let channel = fixture.connect().await;
+    call(&channel, send("T", 0, &in_seconds(3), b"y")).await;
+    filed(&fixture).await;
+    clock.advance(4_000);
+    settle(&fixture, "T", 2).await;
+    clock.advance(7_000);
+    settle(&fixture, "T", 2).await;
+    let dir = fixture.stop().await;
+    let fixture = start(&clock, dir).await;
+    clock.advance(200_000_000);
+    settle(&fixture, "T", 3).await;
     fixture.stop().await;
 }
 

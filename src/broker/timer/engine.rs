@@ -63,7 +63,7 @@ struct Refused;
 
 impl Engine {
     /// Opens the files, finds the place in the queue and what was delivered behind the last checkpoint.
-    pub(super) fn open(store: &Store, options: &BrokerOptions) -> io::Result<Self> {
+    pub(super) fn open(store: &Store, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
         let precision_ms = options.timer_precision_ms();
         let file_bytes = u64::from(options.mapped_file_size_timer_log);
         let (mut files, opened) = TimerFiles::open(store.layout().dir(), precision_ms, file_bytes)?;
@@ -73,7 +73,7 @@ impl Engine {
             (queue.min_offset().get(), queue.max_offset().get())
         });
         let noted = u64::try_from(check.queue_offset).unwrap_or(0);
-        let filed = opened.last.and_then(|unit| {
+        let newest = opened.last.and_then(|unit| {
             let at = LogOffset::from_wire(unit.log_offset)?;
             let slice = store.record_at(at)?;
             let record = Record::parse(slice.as_ref()).ok()?;
@@ -83,7 +83,7 @@ impl Engine {
         let queue_offset = if opened.anew {
             0
         } else {
-            noted.max(filed.unwrap_or(0))
+            noted.max(newest.unwrap_or(0))
         };
         let scan_from = if opened.anew {
             Some(store.log_start())
@@ -94,9 +94,8 @@ impl Engine {
             .filter(|_| max > 0)
             .map(|from| Delivered::scan(store, from, opened.anew))
             .unwrap_or_default();
-        if opened.anew {
-            files.pass(0);
-        }
+        let tick_ms = now_ms.div_euclid(precision_ms) * precision_ms;
+        files.rewind(tick_ms)?;
         let slots = i64::from(options.timer_roll_window_slot);
         let longest = SLOTS.cast_signed() / 2 - BLANK_SLOTS;
         let slots = if (2..=longest).contains(&slots) {
@@ -111,7 +110,7 @@ impl Engine {
             save_every_ms: i64::from(options.timer_flush_interval_ms).max(100),
             queue_offset: queue_offset.clamp(min, max.max(min)),
             delivered,
-            started: (0, max),
+            started: (now_ms, max),
             partial: None,
             deliveries_end: 0,
             changed: opened.anew,
@@ -147,9 +146,6 @@ impl Engine {
     pub(super) fn step(&mut self, broker: &Arc<Broker>, timer: &Timer) -> io::Result<Next> {
         self.files.commit()?;
         let now_ms = broker.clock.now_ms();
-        if self.started.0 == 0 {
-            self.started.0 = now_ms;
-        }
         let tick_ms = self.tick(now_ms);
         while let Some(slot_ms) = self.files.next_slot_ms().filter(|slot| *slot < tick_ms) {
             if self.deliver_slot(broker, timer, slot_ms)?.is_err() {
@@ -338,6 +334,8 @@ impl Engine {
         self.changed = true;
         let mut next = self.queue_offset;
         let mut filed = Vec::new();
+        // A clock that was set back must not file anything before the time that is read already.
+        let open_ms = tick_ms.max(self.files.read_ms());
         for entry in &entries {
             if self.group.bytes() >= GROUP_BYTES_MAX {
                 break;
@@ -347,7 +345,7 @@ impl Engine {
             let Some(message) = self.look_at(broker, at, size, tick_ms) else {
                 continue;
             };
-            if message.slot_ms >= tick_ms {
+            if message.slot_ms >= open_ms {
                 filed.push(message);
             } else if message.kind & KIND_DELETE == 0 {
                 let taken_back = std::mem::take(&mut self.delivered.taken_back);

@@ -69,9 +69,7 @@ impl Metrics {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        fastjson::to_wire(&self.file)
-            .map(Into::into)
-            .unwrap_or_default()
+        fastjson::to_wire(&self.file).unwrap_or_default()
     }
 
     pub(super) fn save(&mut self) -> std::io::Result<()> {
@@ -101,11 +99,6 @@ mod tests {
         let mut again = Metrics::load(dir.path());
         assert_eq!(again.encode(), metrics.encode());
         again.forget("T");
-        assert!(
-            !String::from_utf8(again.encode())
-                .unwrap()
-                .contains('T'.to_string().as_str())
-                || again.file.timing_count.is_empty()
-        );
+        assert!(again.file.timing_count.is_empty());
     }
 }

@@ -55,8 +55,8 @@ struct Shown {
 
 impl Timer {
     /// Opens the timer's files. Blocks while they are brought in order.
-    pub(crate) fn open(store: &Store, options: &BrokerOptions) -> io::Result<Self> {
-        let engine = Engine::open(store, options)?;
+    pub(crate) fn open(store: &Store, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
+        let engine = Engine::open(store, options, now_ms)?;
         let metrics = Metrics::load(&options.store.dir.join("config"));
         Ok(Self {
             engine: Mutex::new(engine),

@@ -34,7 +34,7 @@ pub const NONE: i64 = -1;
 const SCAN_MAGIC: u64 = 0x524d_515f_5449_4d45;
 const SCAN_AT: usize = 4080;
 
-const _: () = assert!(SLOTS as usize * SLOT_BYTES == 38_707_200);
+const _: () = assert!(SLOTS * SLOT_BYTES as u64 == 38_707_200);
 
 fn long(bytes: &[u8], at: usize) -> Option<i64> {
     Some(i64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))

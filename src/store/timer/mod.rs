@@ -123,14 +123,16 @@ impl TimerFiles {
         let flushed = u64::try_from(self.check.flushed).unwrap_or(0);
         let file_bytes = self.log.file_bytes();
         let start = self.log.start();
-        // Apache syncs the wheel after the log: go back by one of its files, as it does itself.
         let whole_files = |at: u64| at / file_bytes * file_bytes;
-        let mut from = whole_files(flushed.saturating_sub(file_bytes)).max(start);
-        if wheel_is_new {
-            from = start;
-        }
+        // Units behind this may be missing in the wheel. After Apache go back by one of its files, as it does itself.
+        let mut from = match self.check.scan_from {
+            _ if wheel_is_new => start,
+            Some(_) => flushed.max(start),
+            None => whole_files(flushed.saturating_sub(file_bytes)).max(start),
+        };
         let mut last = None;
-        let end = self.log.walk(from, |_, unit| {
+        let walked = from.min(whole_files(flushed.saturating_sub(1)).max(start));
+        let end = self.log.walk(walked, |_, unit| {
             last = Some(unit);
             Ok(())
         })?;
@@ -265,6 +267,24 @@ impl TimerFiles {
         if ms > self.read_ms && self.next_slot_ms().is_none_or(|next| next >= ms) {
             self.read_ms = ms;
         }
+    }
+
+    /// Goes back to `ms` when the time read so far lies in the future: the clock was set back, or was a virtual one.
+    /// What was delivered ahead of time is taken off the wheel, so that it does not come again.
+    pub(crate) fn rewind(&mut self, ms: i64) -> io::Result<()> {
+        if self.read_ms <= ms {
+            return Ok(());
+        }
+        let read_time = self.read_ms.div_euclid(self.precision_ms);
+        let mut over = Vec::new();
+        self.wheel.scan(ms.div_euclid(self.precision_ms), |slot| {
+            over.extend(Some(slot.time).filter(|time| *time < read_time));
+        })?;
+        for time in over {
+            self.wheel.write(&Slot::empty(time))?;
+        }
+        self.read_ms = ms;
+        Ok(())
     }
 
     /// Every slot before this time has been delivered, ms since 1970.
