@@ -317,3 +317,30 @@ async fn the_first_retry_calls_a_group_that_does_not_ask_for_it() {
     assert_eq!(calls(), before + 1);
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_subscription_that_is_still_on_its_way_stops_nobody() {
+    let fixture = Fixture::start().await;
+    let channel = fixture.connect().await;
+    call(&channel, send("T", 0, "TAGS\u{1}a\u{2}", b"x")).await;
+    call(&channel, heartbeat("c1")).await;
+    let newer = |kind: Option<&'static str>| {
+        let header = PullMessageRequestHeader {
+            consumer_group: "g",
+            topic: "T",
+            max_msg_nums: 32,
+            sub_version: 9,
+            expression_type: kind,
+            ..PullMessageRequestHeader::default()
+        };
+        Command::request(RequestCode::PULL_MESSAGE, &header)
+    };
+    for kind in [None, Some("TAG")] {
+        let served = call(&channel, newer(kind)).await;
+        assert_eq!(bodies(&served), ["x"], "{}", served.remark());
+    }
+    // Nobody but the broker evaluates SQL92.
+    let refused = call(&channel, newer(Some("SQL92"))).await;
+    assert_eq!(refused.code, ResponseCode::SUBSCRIPTION_NOT_LATEST);
+    fixture.stop().await;
+}
