@@ -342,6 +342,20 @@ struct Message<'a, 'f> {
     queue_id: QueueId,
 }
 
+/// What the topic and common sense ask of the properties.
+fn check_facts(facts: &StoredProperties, topic: &Topic) -> Result<(), Refusal> {
+    if topics::is_compacted(&topic.config) && !facts.has_keys {
+        return Err(Refusal::new(
+            ResponseCode::MESSAGE_ILLEGAL,
+            "Required message key is missing",
+        ));
+    }
+    if facts.has_bad_delay {
+        return Err(Refusal::error("the delay level is no number"));
+    }
+    Ok(())
+}
+
 fn push_one(
     broker: &Broker,
     session: &mut Session,
@@ -370,18 +384,10 @@ fn push_one(
         .topics
         .get(broker, header.topic)
         .ok_or_else(|| no_topic(header.topic))?;
-    if topics::is_compacted(&topic.config) && !facts.has_keys {
-        return Err(Refusal::new(
-            ResponseCode::MESSAGE_ILLEGAL,
-            "Required message key is missing",
-        ));
-    }
+    check_facts(&facts, topic)?;
     let mut sys_flag = header.sys_flag;
     if topics::is_multi_tag(&topic.config) {
         sys_flag |= sysflag::MULTI_TAGS;
-    }
-    if facts.has_bad_delay {
-        return Err(Refusal::error("the delay level is no number"));
     }
     if dead.is_some() {
         facts.drop_delay(&mut sends.properties);
