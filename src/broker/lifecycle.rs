@@ -130,6 +130,7 @@ impl Broker {
             &options,
             config.join("consumerOrderInfo.json"),
             load(&config, "consumerOrderInfo.json")?,
+            &topics.map(),
         );
         let timer = options
             .timer_wheel_enable

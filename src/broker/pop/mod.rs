@@ -41,6 +41,7 @@ use super::Broker;
 use super::handlers::pop::{Notice, Pop};
 use super::kept::{Form, Kept};
 use super::options::BrokerOptions;
+use super::topics::TopicMap;
 use crate::base::{QueueId, TopicName};
 use crate::protocol::fastjson;
 use crate::store::AppendError;
@@ -53,7 +54,10 @@ const RETRY_MS: i64 = 1_000;
 /// The state of POP.
 pub(crate) struct PopState {
     pub(crate) revive_topic: TopicName,
+    /// Queues new check points go to.
     revive_queues: i32,
+    /// Queues that may hold check points; more, if the setting was larger once.
+    revive_queues_read: i32,
     gates: Vec<Mutex<()>>,
     turn: AtomicU32,
     pub(crate) orders: Kept<Orders>,
@@ -75,16 +79,27 @@ pub(crate) struct Turn {
 }
 
 impl PopState {
-    pub(crate) fn new(options: &BrokerOptions, path: PathBuf, orders: OrderFile) -> Self {
+    /// `topics` are those of the last broker on the directory.
+    pub(crate) fn new(
+        options: &BrokerOptions,
+        path: PathBuf,
+        orders: OrderFile,
+        topics: &TopicMap,
+    ) -> Self {
         let form = Form {
             changes: Orders::changes,
             encode: |orders: &Orders| fastjson::to_file(&orders.file()).unwrap_or_default(),
         };
         let cluster = &options.broker_cluster_name;
         let earlier = Arc::new(Notify::new());
+        let revive_topic = TopicName::stored(&format!("{REVIVE_TOPIC_PREFIX}{cluster}"));
+        let revive_queues = options.revive_queue_num.max(1);
+        let known = topics.get(revive_topic.as_str());
+        let known = known.map_or(0, |config| config.read_queue_nums);
         Self {
-            revive_topic: TopicName::stored(&format!("{REVIVE_TOPIC_PREFIX}{cluster}")),
-            revive_queues: options.revive_queue_num.max(1),
+            revive_topic,
+            revive_queues,
+            revive_queues_read: revive_queues.max(known),
             gates: (0..GATES).map(|_| Mutex::new(())).collect(),
             turn: AtomicU32::new(0),
             orders: Kept::new(path, Orders::restore(orders), form),
@@ -110,11 +125,12 @@ impl PopState {
 
     /// Whether a receipt handle can name this revive queue.
     pub(crate) fn has_revive_queue(&self, revive_queue: i32) -> bool {
-        (0..self.revive_queues).contains(&revive_queue)
+        (0..self.revive_queues_read).contains(&revive_queue)
     }
 
+    /// How many queues have to be read.
     pub(crate) fn revive_queues(&self) -> i32 {
-        self.revive_queues
+        self.revive_queues_read
     }
 
     /// Keeps others from handing out the queue to the group, or moving its offset.

@@ -20,6 +20,7 @@ use crate::broker::handlers::pull::brought_along;
 use crate::broker::handlers::{Refusal, Request};
 use crate::broker::pop::waiting::Line;
 use crate::broker::session::{GroupCounters, Session};
+use crate::broker::stats::StatsName;
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pop::{PopMessageRequestHeader, PopMessageResponseHeader};
@@ -83,6 +84,13 @@ impl Pop {
         let (count, bytes) = (taken.count as u64, taken.bytes as u64);
         self.counters.nums.add(count);
         self.counters.size.add(bytes);
+        if !self.ask.order {
+            let readable = &self.ask.readable;
+            let key = format!("{}@{}", readable.topic, readable.group);
+            let check_points = 1 + taken.lists.starts.matches(';').count() as u64;
+            let counter = broker.stats.counter(StatsName::GroupCkNums, &key);
+            counter.add(check_points);
+        }
         broker.stats.pulls.add(1);
         broker.stats.found.add(1);
         broker.stats.transferred.add(count);

@@ -1,5 +1,7 @@
 //! POP from end to end: popping, acknowledging, invisibility, revival, order, restart, and what forgers get.
 
+mod restart;
+
 use super::*;
 use crate::protocol::header::pop::{
     AckMessageRequestHeader, ChangeInvisibleTimeRequestHeader, ChangeInvisibleTimeResponseHeader,
@@ -414,115 +416,6 @@ fn offset_of(fixture: &Fixture, topic: &str, queue_id: i32) -> Option<i64> {
         .broker
         .offsets
         .with(|offsets| offsets.query(topic, "g", queue_id))
-}
-
-/// Pops five messages, acknowledges two, stops the broker, and looks what comes after its return.
-async fn over_a_restart(merge: bool, crash: bool) {
-    let clock = Clock::manual(1_800_000_000_000);
-    let fixture = Fixture::with_clock(clock.clone(), |options| {
-        options.enable_pop_buffer_merge = merge;
-    })
-    .await;
-    let channel = fixture.connect().await;
-    fill(&channel, "T", &["a", "b", "c", "d", "e"]).await;
-    let mut first = Vec::new();
-    for messages in [2, 1, 2] {
-        let few = PopMessageRequestHeader {
-            max_msg_nums: messages,
-            ..pop("T", 0)
-        };
-        first.extend(popped(&call(&channel, request(&few)).await));
-    }
-    ack(&channel, &first[1]).await;
-    ack(&channel, &first[3]).await;
-    if merge {
-        assert_eq!(offset_of(&fixture, "T", 0), Some(0));
-    } else {
-        assert_eq!(offset_of(&fixture, "T", 0), Some(5));
-    }
-    let dir = if crash {
-        fixture.crash().await
-    } else {
-        fixture.stop().await
-    };
-
-    let fixture = Fixture::reopen(dir, clock.clone()).await;
-    let channel = fixture.connect().await;
-    if merge && crash {
-        // Nothing was stored: everything comes again, as Apache's buffer has it.
-        let all = popped(&call(&channel, request(&pop("T", 0))).await);
-        assert_eq!(texts(&all), ["a", "b", "c", "d", "e"]);
-    } else {
-        nothing(&channel, "T").await;
-        clock.advance(INVISIBLE_MS);
-        let again = pop_until(&channel, pop("T", 5_000), &["a", "c", "e"]).await;
-        for message in &again {
-            assert_eq!(message.tries, 1);
-            ack(&channel, message).await;
-        }
-        settled(&fixture).await;
-        let dir = fixture.crash().await;
-        let fixture = Fixture::reopen(dir, clock.clone()).await;
-        let channel = fixture.connect().await;
-        clock.advance(100 * INVISIBLE_MS);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        nothing(&channel, "T").await;
-        fixture.stop().await;
-        return;
-    }
-    fixture.stop().await;
-}
-
-#[tokio::test]
-async fn an_orderly_stop_keeps_what_was_popped_and_acknowledged() {
-    over_a_restart(false, false).await;
-    over_a_restart(true, false).await;
-}
-
-#[tokio::test]
-async fn a_crash_loses_nothing_that_was_popped() {
-    over_a_restart(false, true).await;
-    over_a_restart(true, true).await;
-}
-
-#[tokio::test]
-async fn buffered_check_points_are_stored_in_time() {
-    let clock = Clock::manual(1_800_000_000_000);
-    let fixture = Fixture::with_clock(clock.clone(), |options| {
-        options.enable_pop_buffer_merge = true;
-    })
-    .await;
-    let channel = fixture.connect().await;
-    fill(&channel, "T", &["a", "b"]).await;
-    let first = popped(&call(&channel, request(&pop("T", 0))).await);
-    ack(&channel, &first[0]).await;
-    clock.advance(10_000);
-    while fixture.broker.pop.revival.open() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(offset_of(&fixture, "T", 0), Some(2));
-    clock.advance(INVISIBLE_MS - 10_000);
-    let again = pop_until(&channel, pop("T", 5_000), &["b"]).await;
-    // All of one pop acknowledged in time: no record of it is ever stored.
-    let stored = || {
-        (0..8)
-            .filter_map(|queue| {
-                let topic = fixture.broker.pop.revive_topic.as_str();
-                let queue = fixture
-                    .broker
-                    .store
-                    .find_queue(topic, crate::base::QueueId::new(queue))?;
-                Some(queue.max_offset().to_wire())
-            })
-            .sum::<i64>()
-    };
-    let before = stored();
-    ack(&channel, &again[0]).await;
-    clock.advance(INVISIBLE_MS);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(stored(), before);
-    nothing(&channel, "T").await;
-    fixture.stop().await;
 }
 
 #[tokio::test]
