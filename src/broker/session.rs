@@ -122,7 +122,9 @@ impl Topic {
     /// A queue to append to, made in the store if it is new.
     pub(crate) fn queue(&mut self, broker: &Broker, id: QueueId) -> Arc<Queue> {
         let at = id.get() as usize;
-        if let Some(Some(known)) = self.queues.get(at) {
+        if let Some(Some(known)) = self.queues.get(at)
+            && !known.is_gone()
+        {
             return Arc::clone(known);
         }
         let queue = broker.store.queue(&self.name, id);

@@ -81,7 +81,7 @@ pub enum RecordError {
     /// A part of a draft is larger than the format can hold.
     #[error("{part} has {size} bytes, the limit is {max}")]
     TooLarge {
-        /// "body", "topic" or "properties".
+        /// "body", "topic", "properties", or the whole "record".
         part: &'static str,
         /// Its size in bytes.
         size: usize,

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::checkpoint::Checkpoint;
 use super::error::StoreError;
 use super::options::FlushMode;
-use super::shared::{Dispatcher, Reason, Shared};
+use super::shared::{Asleep, Dispatcher, Reason, Shared};
 use crate::message::record::{MAGIC_BLANK, Record};
 use crate::sys::worker::{Next, Worker};
 use crate::sys::{Clock, platform};
@@ -112,10 +113,15 @@ impl Shared {
             dispatcher.index.full_until_ms()
         };
         self.flush_log()?;
-        if self.log.flushed.get() < last.end || last.end == 0 {
+        let mut checkpoint = self.checkpoint.lock();
+        if last.end == 0 {
+            // Nothing was stored so far. Apache's broker has the file from its start on.
+            let same = *checkpoint;
+            return self.write_checkpoint(&mut checkpoint, same);
+        }
+        if self.log.flushed.get() < last.end {
             return Ok(());
         }
-        let mut checkpoint = self.checkpoint.lock();
         let mut new = *checkpoint;
         let start = i64::try_from(last.start).unwrap_or(i64::MAX);
         new.log_timestamp_ms = last.store_timestamp_ms;
@@ -123,15 +129,20 @@ impl Shared {
         new.index_timestamp_ms = new.index_timestamp_ms.max(full_until_ms);
         new.confirm_offset = start;
         new.queue_log_offset = start;
-        if new != *checkpoint {
-            let path = self.layout.checkpoint();
+        self.write_checkpoint(&mut checkpoint, new)
+    }
+
+    /// Writes the checkpoint file, unless it says the same already.
+    fn write_checkpoint(&self, old: &mut Checkpoint, new: Checkpoint) -> Result<(), StoreError> {
+        let path = self.layout.checkpoint();
+        if new != *old || !path.exists() {
             platform::open_write(&path)
                 .and_then(|file| {
                     platform::write_all_at(&file, &new.encode(), 0)?;
                     file.sync_all()
                 })
                 .map_err(StoreError::io("write", &path))?;
-            *checkpoint = new;
+            *old = new;
         }
         Ok(())
     }
@@ -185,13 +196,20 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Vec<Worker>> {
 
 fn start_flush(shared: Arc<Shared>) -> io::Result<Worker> {
     let signal = shared.flush_signal.clone();
+    let mut gathered = true;
     Worker::spawn("rmq-flush", signal, move || {
-        // A failure is logged where it happens, and closes the gate.
-        let failed = shared.flush_log().is_err();
-        match shared.options.flush {
-            FlushMode::Async { interval } => Next::After(interval),
-            FlushMode::Sync { .. } if failed => Next::After(KEEP_EVERY),
-            FlushMode::Sync { .. } => Next::Idle,
+        if let FlushMode::Async { interval } = shared.options.flush {
+            if !gathered {
+                gathered = true;
+                return Next::Pause(interval);
+            }
+            gathered = false;
+            Asleep::note(&shared.asleep.flush);
+        }
+        // A failure is logged where it happens, and closes the gate for good.
+        match shared.flush_log() {
+            Ok(()) => Next::Idle,
+            Err(_) => Next::After(KEEP_EVERY),
         }
     })
 }
@@ -207,8 +225,7 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
             return Next::Pause(DISPATCH_PAUSE);
         }
         rested = false;
-        // Before looking: an append from here on wakes this worker again.
-        shared.dispatch_asleep.store(true, Ordering::SeqCst);
+        Asleep::note(&shared.asleep.dispatch);
         let result = shared.dispatch().and_then(|()| {
             let now_ms = Clock::machine_ms().max(queues_written_ms);
             let interval = i64::try_from(shared.options.queue_flush_interval.as_millis());
@@ -224,42 +241,73 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
             tracing::warn!("{error}");
         }
         complained = result.is_err();
-        Next::After(shared.options.queue_flush_interval)
+        if complained || shared.queues.all().iter().any(|queue| queue.waiting() > 0) {
+            Next::After(shared.options.queue_flush_interval)
+        } else {
+            Next::Idle
+        }
     })
 }
 
 fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
-    let mut complained = false;
-    let mut ticks: u64 = 0;
+    let mut keeper = Keeper {
+        complained: false,
+        looked_ms: None,
+        retained_ms: shared.clock.now_ms(),
+        appended: 0,
+    };
     // A clock that was moved by hand may have made files old: that is looked at without waiting for the next turn.
     shared.clock.wakes(&shared.keeper_signal);
-    let mut retained_ms = shared.clock.now_ms();
     Worker::spawn("rmq-keeper", shared.keeper_signal.clone(), move || {
+        keeper.step(&shared)
+    })
+}
+
+/// What the keeper remembers from turn to turn.
+struct Keeper {
+    complained: bool,
+    /// When it looked for old files last, in the machine's time.
+    looked_ms: Option<i64>,
+    /// The same in the node's time.
+    retained_ms: i64,
+    /// The end of the log at the last turn.
+    appended: u64,
+}
+
+impl Keeper {
+    fn step(&mut self, shared: &Shared) -> Next {
+        Asleep::note(&shared.asleep.keeper);
+        let appended = shared.log.appended.get();
+        let busy = std::mem::replace(&mut self.appended, appended) != appended;
         let prepared = shared.writer.prepare_next();
         if let Err(error) = &prepared
-            && !complained
+            && !self.complained
         {
             tracing::warn!("the next log file cannot be made ahead: {error}");
         }
-        let every = shared.options.retention_interval.as_secs().max(1);
-        let now_ms = shared.clock.now_ms();
-        let moved = u64::try_from(now_ms.saturating_sub(retained_ms)).unwrap_or(0) / 1000 > every;
-        let kept = if moved || ticks.is_multiple_of(every) {
-            retained_ms = now_ms;
+        self.complained = prepared.is_err();
+        let every = shared.options.retention_interval.max(KEEP_EVERY);
+        let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+        let (machine_ms, now_ms) = (Clock::machine_ms(), shared.clock.now_ms());
+        // A clock that was set back counts as well, so that nothing waits until it has caught up.
+        let is_past = |since: i64, now: i64| now < since || now - since >= every_ms;
+        let first = self.looked_ms.is_none();
+        if self
+            .looked_ms
+            .is_none_or(|looked| is_past(looked, machine_ms))
+            || is_past(self.retained_ms, now_ms)
+        {
+            (self.looked_ms, self.retained_ms) = (Some(machine_ms), now_ms);
             shared.retain();
-            if ticks > 0 {
-                shared.checkpoint()
-            } else {
-                Ok(())
+            if !first && let Err(error) = shared.checkpoint() {
+                tracing::warn!("{error}");
             }
-        } else {
-            Ok(())
-        };
-        if let Err(error) = &kept {
-            tracing::warn!("{error}");
         }
-        complained = prepared.is_err();
-        ticks += 1;
-        Next::After(KEEP_EVERY)
-    })
+        if busy || self.complained {
+            shared.asleep.keeper.store(false, Ordering::SeqCst);
+            Next::After(KEEP_EVERY)
+        } else {
+            Next::After(every)
+        }
+    }
 }

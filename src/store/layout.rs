@@ -146,7 +146,10 @@ pub fn segments(dir: &Path) -> io::Result<Vec<SegmentFile>> {
 /// Whether a topic can be the name of a directory. A damaged or hostile record may hold anything, such as a path
 /// that leads out of the store.
 pub fn can_be_directory(topic: &str) -> bool {
-    !matches!(topic, "" | "." | "..") && !topic.contains(['/', '\\', '\0'])
+    const NAME_MAX: usize = 255;
+    !matches!(topic, "" | "." | "..")
+        && topic.len() <= NAME_MAX
+        && !topic.contains(['/', '\\', '\0'])
 }
 
 /// Lists the queues that have a directory, as topic and queue number, ordered by both.

@@ -11,7 +11,7 @@
 //! `compaction`): they are left as they are. `enabledAppendPropCRC` is not supported: records are written
 //! without the CRC property, and read with or without it.
 //!
-//! Lock order: the writer's tail, then a queue's memory, then lists of files. Workers' own locks come before all.
+//! Lock order: the writer's tail, then the table of queues, then a queue's memory, then lists of files. Workers' own locks come before all.
 
 pub mod checkpoint;
 pub mod config_file;
@@ -39,7 +39,6 @@ pub mod view;
 mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -62,7 +61,7 @@ use layout::Layout;
 use lock::DirLock;
 use log::recover::{Setting, recover};
 use log::writer::Writer;
-use shared::{Dispatcher, Gate, Reason, Shared};
+use shared::{Asleep, Dispatcher, Gate, Reason, Shared};
 
 /// What opening a directory found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,8 +165,8 @@ impl Store {
             flushing: Mutex::new(()),
             flush_signal: Signal::default(),
             dispatch_signal: Signal::default(),
-            dispatch_asleep: AtomicBool::new(false),
             keeper_signal: Signal::default(),
+            asleep: Asleep::default(),
         });
         // What recovery read may be in the page cache only.
         shared.log.flushed.reset(recovered.start);
@@ -185,7 +184,10 @@ impl Store {
 
     /// A group for one connection.
     pub fn append_group(&self) -> AppendGroup {
-        AppendGroup::new(self.shared.options.message_max)
+        AppendGroup::new(
+            self.shared.options.message_max,
+            self.shared.writer.record_max(),
+        )
     }
 
     /// Appends the whole group, or nothing of it.
@@ -197,15 +199,13 @@ impl Store {
         if group.is_empty() {
             return Ok(());
         }
-        shared.writer.append(group)?;
+        shared
+            .writer
+            .append(group, |gone| shared.queues.queue(gone.topic(), gone.id()))?;
         if self.must_wait_for_flush() {
             shared.flush_signal.notify();
         }
-        if shared.dispatch_asleep.load(Ordering::Relaxed)
-            && shared.dispatch_asleep.swap(false, Ordering::SeqCst)
-        {
-            shared.dispatch_signal.notify();
-        }
+        shared.rouse();
         Ok(())
     }
 
@@ -254,19 +254,24 @@ impl Store {
         *self.shared.retention.lock() = options.clone();
     }
 
-    /// Deletes a topic's queues. Its messages stay in the log until retention gets to them. No append to the topic may
-    /// be under way.
+    /// Deletes a topic's queues. Its messages stay in the log until retention gets to them. Appends wait meanwhile; what
+    /// is appended to the topic after that goes to new queues.
     pub fn delete_topic(&self, topic: &TopicName) -> Result<(), StoreError> {
-        for queue in self.shared.queues.remove_topic(topic.as_str()) {
-            let dir = self
-                .shared
-                .layout
-                .consume_queue(topic.as_str(), queue.id().get());
-            queue
-                .destroy()
-                .map_err(StoreError::io("delete the queue in", &dir))?;
-        }
-        Ok(())
+        let shared = &*self.shared;
+        shared.writer.pause(|| {
+            let mut result = Ok(());
+            for queue in shared.queues.remove_topic(topic.as_str()) {
+                let dir = shared
+                    .layout
+                    .consume_queue(topic.as_str(), queue.id().get());
+                // All of them are out of the table, so all of them must go.
+                let destroyed = queue
+                    .destroy()
+                    .map_err(StoreError::io("delete the queue in", &dir));
+                result = result.and(destroyed);
+            }
+            result
+        })
     }
 
     /// The store's directory.

@@ -164,11 +164,13 @@ impl Store {
         found.status = GetStatus::OffsetFoundNull;
         'scan: while scanned < scan_max && at < found.max.get() {
             let left = usize::try_from(found.max.get() - at).unwrap_or(STEP);
-            queue.read(at, STEP.min(left).min(scan_max - scanned), &mut entries);
+            let step = STEP.min(left).min(scan_max - scanned);
+            // One more, because the entry behind an entry tells whether that is a plug.
+            queue.read(at, step + 1, &mut entries);
             if entries.is_empty() {
                 break;
             }
-            for (index, entry) in entries.iter().enumerate() {
+            for (index, entry) in entries.iter().enumerate().take(step) {
                 if found.count >= limits.messages.max(1) {
                     break 'scan;
                 }

@@ -1,7 +1,7 @@
 //! What the store and its workers share, and the state that decides whether writes are taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -34,9 +34,40 @@ pub(crate) struct Shared {
     pub(crate) flushing: Mutex<()>,
     pub(crate) flush_signal: Signal,
     pub(crate) dispatch_signal: Signal,
-    /// Whether the dispatch worker wants to be woken by the next append.
-    pub(crate) dispatch_asleep: AtomicBool,
     pub(crate) keeper_signal: Signal,
+    pub(crate) asleep: Asleep,
+}
+
+/// Which workers want to be woken by the next append. Without appends nobody wakes up but the keeper, now and then.
+#[derive(Debug, Default)]
+pub(crate) struct Asleep {
+    pub(crate) flush: AtomicBool,
+    pub(crate) dispatch: AtomicBool,
+    pub(crate) keeper: AtomicBool,
+}
+
+impl Asleep {
+    /// Says that a worker wants to be woken. It looks for work after this, so that no append is missed.
+    pub(crate) fn note(flag: &AtomicBool) {
+        flag.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    /// Wakes the workers that wait for an append; called after one.
+    pub(crate) fn rouse(&self) {
+        fence(Ordering::SeqCst);
+        for (asleep, signal) in [
+            (&self.asleep.flush, &self.flush_signal),
+            (&self.asleep.dispatch, &self.dispatch_signal),
+            (&self.asleep.keeper, &self.keeper_signal),
+        ] {
+            if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::SeqCst) {
+                signal.notify();
+            }
+        }
+    }
 }
 
 /// The key index, and how far it has followed the log.

@@ -44,19 +44,21 @@ pub struct AppendGroup {
     pub(crate) store_timestamp_ms: Option<i64>,
     pub(crate) end: LogOffset,
     body_max: usize,
+    record_max: usize,
 }
 
 /// A buffer that grew for one big message is given back when it is larger than this.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
 impl AppendGroup {
-    pub(crate) fn new(body_max: usize) -> Self {
+    pub(crate) fn new(body_max: usize, record_max: usize) -> Self {
         Self {
             buffer: Vec::new(),
             pending: Vec::new(),
             store_timestamp_ms: None,
             end: LogOffset::ZERO,
             body_max,
+            record_max,
         }
     }
 
@@ -71,6 +73,14 @@ impl AppendGroup {
         }
         let start = self.buffer.len();
         let encoded = draft.encode_into(&mut self.buffer)?;
+        if encoded.size as usize > self.record_max {
+            self.buffer.truncate(start);
+            return Err(RecordError::TooLarge {
+                part: "record",
+                size: encoded.size as usize,
+                max: self.record_max,
+            });
+        }
         self.pending.push(Pending {
             queue: Arc::clone(queue),
             start,
@@ -81,6 +91,14 @@ impl AppendGroup {
             log_offset: 0,
         });
         Ok(self.pending.len().saturating_sub(1))
+    }
+
+    /// Takes back what was pushed after the first `len` messages.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(first) = self.pending.get(len) {
+            self.buffer.truncate(first.start);
+            self.pending.truncate(len);
+        }
     }
 
     /// How many messages are in the group.

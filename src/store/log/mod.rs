@@ -8,7 +8,9 @@
 
 pub(crate) mod append;
 pub(crate) mod mend;
+mod open;
 pub(crate) mod recover;
+mod replay;
 pub mod walk;
 pub(crate) mod writer;
 
@@ -68,6 +70,16 @@ impl From<LogSlice> for bytes::Bytes {
     }
 }
 
+/// The file after the last one.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// When it was made ahead of need and nobody has it yet.
+    segment: Option<Arc<Segment>>,
+    /// Where the newest file begins that the appender was ever given. Such a file may hold messages before it is in
+    /// the list of files, so it must not be made again.
+    given: u64,
+}
+
 /// The log's files and how far they are valid.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -75,8 +87,7 @@ pub(crate) struct Log {
     pub(crate) file_bytes: u64,
     /// Ordered by position, without gaps.
     segments: RwLock<Vec<Arc<Segment>>>,
-    /// The file after the last one, when it was made ahead of need.
-    ahead: Mutex<Option<Arc<Segment>>>,
+    ahead: Mutex<Ahead>,
     pub(crate) appended: Watermark,
     pub(crate) flushed: Watermark,
 }
@@ -87,7 +98,7 @@ impl Log {
             dir,
             file_bytes,
             segments: RwLock::new(segments),
-            ahead: Mutex::new(None),
+            ahead: Mutex::default(),
             appended: Watermark::default(),
             flushed: Watermark::default(),
         }
@@ -163,7 +174,8 @@ impl Log {
     /// The file that begins at `base`: the one made ahead, or a new one.
     pub(crate) fn next_segment(&self, base: u64) -> io::Result<Arc<Segment>> {
         let mut ahead = self.ahead.lock();
-        if let Some(segment) = ahead.take_if(|segment| segment.base() == base) {
+        ahead.given = ahead.given.max(base);
+        if let Some(segment) = ahead.segment.take_if(|segment| segment.base() == base) {
             return Ok(segment);
         }
         Segment::create(&self.dir, base, self.file_bytes, Handle::Keep).map(Arc::new)
@@ -173,15 +185,34 @@ impl Log {
     pub(crate) fn prepare(&self, base: u64) -> io::Result<()> {
         let mut ahead = self.ahead.lock();
         // The appender may have got there first; then the file is in use and not ahead any more.
-        if ahead.is_none() && self.segment_at(base).is_none() {
+        if ahead.segment.is_none() && base > ahead.given && self.segment_at(base).is_none() {
             let segment = Segment::create(&self.dir, base, self.file_bytes, Handle::Keep)?;
-            *ahead = Some(Arc::new(segment));
+            ahead.segment = Some(Arc::new(segment));
         }
         Ok(())
     }
 
     /// Keeps a file that the appender could not use after all.
     pub(crate) fn give_back(&self, segment: Arc<Segment>) {
-        *self.ahead.lock() = Some(segment);
+        self.ahead.lock().segment = Some(segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_the_appender_has_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(dir.path().to_owned(), 4096, Vec::new());
+        // The appender fills a file that is not in the list yet, while the keeper thinks that it should be made.
+        let segment = log.next_segment(4096).unwrap();
+        segment.write(0, b"acknowledged").unwrap();
+        log.prepare(4096).unwrap();
+        assert_eq!(&segment.bytes()[..12], b"acknowledged");
+        log.push_segment(segment);
+        log.prepare(8192).unwrap();
+        assert!(dir.path().join("00000000000000008192").exists());
     }
 }

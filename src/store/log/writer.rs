@@ -8,7 +8,10 @@
 //! half-written stretch is cut away, so that the next append tries the same place again and a later recovery cannot
 //! take left-overs for records. If even the cut fails, the writer is broken and stays so.
 //!
-//! Lock order: tail, then one queue's memory or the list of files.
+//! A topic is deleted under the same lock ([`Writer::pause`]), so that a message goes to a queue that will stay, or is
+//! gone with its topic, but never to one that is being deleted.
+//!
+//! Lock order: tail, then the table of queues, then one queue's memory or the list of files.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use crate::base::LogOffset;
 use crate::message::record;
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
-use crate::store::queue::Entry;
+use crate::store::queue::{Entry, Queue};
 use crate::store::segment::Segment;
 use crate::sys::{Clock, platform};
 
@@ -94,21 +97,29 @@ impl Writer {
         }
     }
 
-    /// Appends the whole group, or nothing of it.
-    pub(crate) fn append(&self, group: &mut AppendGroup) -> Result<(), AppendError> {
-        if let Some(long) = group
-            .pending
-            .iter()
-            .find(|p| p.size as usize > self.record_max)
-        {
-            return Err(AppendError::TooLarge {
-                size: long.size as usize,
-                max: self.record_max,
-            });
-        }
+    /// The longest record that a group may hold.
+    pub(crate) fn record_max(&self) -> usize {
+        self.record_max
+    }
+
+    /// Runs `work` while nothing is appended.
+    pub(crate) fn pause<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _tail = self.tail.lock();
+        work()
+    }
+
+    /// Appends the whole group, or nothing of it. `successor` gives the queue that took the place of one that is gone.
+    pub(crate) fn append(
+        &self,
+        group: &mut AppendGroup,
+        successor: impl Fn(&Queue) -> Arc<Queue>,
+    ) -> Result<(), AppendError> {
         let mut tail = self.tail.lock();
         if let Some(why) = &tail.broken {
             return Err(WriteRefusal::Broken(why.clone()).into());
+        }
+        for pending in group.pending.iter_mut().filter(|p| p.queue.is_gone()) {
+            pending.queue = successor(&pending.queue);
         }
         let now = self.clock.now_ms().max(tail.last.store_timestamp_ms);
         let runs = match self.place(&tail, group, now) {

@@ -11,7 +11,7 @@ pub(crate) mod table;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -33,6 +33,8 @@ pub struct Queue {
     /// Held while entries go from memory to the files, so that they go in order.
     files: Files,
     writing: Mutex<Vec<u8>>,
+    /// Set once, when the queue is destroyed.
+    gone: AtomicBool,
 }
 
 /// Entries that are not in the files yet.
@@ -59,9 +61,15 @@ impl Queue {
             memory: Mutex::new(Memory::default()),
             files,
             writing: Mutex::new(Vec::new()),
+            gone: AtomicBool::new(false),
         };
         queue.set_end(queue.files.end());
         queue
+    }
+
+    /// Whether its topic was deleted. Messages for a queue that is gone belong to the one that took its place.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// The topic it belongs to.
@@ -145,6 +153,10 @@ impl Queue {
     /// Writes what waits in memory to the files.
     pub(crate) fn write_out(&self) -> io::Result<()> {
         let mut buffer = self.writing.lock();
+        // Another queue may have files of these names by now.
+        if self.is_gone() {
+            return Ok(());
+        }
         loop {
             let (first, count) = {
                 let memory = self.memory.lock();
@@ -177,6 +189,11 @@ impl Queue {
 
     pub(crate) fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// Whether it has not a single entry, neither in memory nor in files.
+    pub(crate) fn is_without_entries(&self) -> bool {
+        self.files.capacity() == 0 && self.waiting() == 0
     }
 
     /// Puts the end of the queue to `end`, with nothing in memory. Recovery only.
@@ -242,9 +259,10 @@ impl Queue {
         self.files.remove_before(self.min_offset().get())
     }
 
-    /// Forgets and deletes all files.
+    /// Forgets and deletes all files. For good: whoever still holds the queue finds it empty and [gone](Self::is_gone).
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let _writing = self.writing.lock();
+        self.gone.store(true, Ordering::Release);
         self.set_end(0);
         self.min.store(0, Ordering::Release);
         self.files.destroy()

@@ -66,7 +66,7 @@ fn log_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Overwrites bytes at a position of the log.
-fn overwrite(dir: &Path, position: u64, bytes: &[u8]) {
+pub(super) fn overwrite(dir: &Path, position: u64, bytes: &[u8]) {
     let files = segments(&dir.join("commitlog")).unwrap();
     for (index, byte) in bytes.iter().enumerate() {
         let at = position + index as u64;

@@ -257,10 +257,6 @@ fn one_store_to_a_directory_and_clear_errors() {
     let second = Store::open(options(dir.path()), Clock::System).unwrap_err();
     assert!(matches!(second, StoreError::InUse { .. }), "{second}");
     send(&store, "T", 0, "m0");
-    assert!(matches!(
-        try_send(&store, &"x".repeat(17_000)),
-        Err(AppendError::TooLarge { .. })
-    ));
     store.shutdown().unwrap();
     drop(store);
     let other = StoreOptions {

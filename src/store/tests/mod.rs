@@ -1,5 +1,6 @@
 //! The whole store, opened, filled, stopped or crashed, and opened again.
 
+mod claims;
 mod crash;
 mod golden;
 mod limits;

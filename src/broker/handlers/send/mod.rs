@@ -572,10 +572,10 @@ fn push_batch(
             body: entry.body,
             properties: entry.properties.as_bytes(),
         };
-        sends
-            .group
-            .push(&draft, &queue)
-            .map_err(|_| illegal_message(&options))?;
+        if sends.group.push(&draft, &queue).is_err() {
+            sends.group.truncate(first);
+            return Err(illegal_message(&options));
+        }
     }
     let touched = sends.touch(topic, &queue, queue_id);
     sends.pending.push(Pending {

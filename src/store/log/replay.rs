@@ -1,0 +1,469 @@
+//! The walk over the log that fills queues and index again: each record gets the place it had.
+//!
+//! A record's queue offset is covered by no checksum, so it is believed only as far as the log allows: a queue cannot
+//! have more messages than fit into the log before the record, and what a queue has is taken away only by a topic that
+//! was made again. A message that is not believed stays in the log, and consumers do not see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use super::mend::Gap;
+use super::recover::{Setting, geometry};
+use super::writer::LastRecord;
+use super::{Item, Log, Walk};
+use crate::base::{LogOffset, QueueId, TopicName};
+use crate::message::record::{MIN_BYTES, Record};
+use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, TagsCode, light_queues, takes_queue_place};
+use crate::store::error::StoreError;
+use crate::store::index::repair::{self, Trust};
+use crate::store::index::writer::IndexWriter;
+use crate::store::layout;
+use crate::store::queue::table::QueueTable;
+use crate::store::queue::{Entry, Queue};
+
+/// Up to so many lost messages in a row, each place gets a copy of the next entry; beyond, fillers.
+const PLUGS_MAX: u64 = 64;
+/// Queue entries are written out after so many records, so that memory stays small.
+const WRITE_OUT_EVERY: u64 = 100_000;
+
+/// How many entries of a queue's files are right, counting only records before `below`.
+///
+/// Right entries come first, whatever is behind them in the files, so this is a binary search. It asks three neighbours,
+/// because one record may be damaged.
+pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u64 {
+    let files = queue.files();
+    let light = is_light(queue);
+    let right = |at: u64| {
+        let Some(entry) = files.entry_if_written(at) else {
+            return false;
+        };
+        if entry.is_filler() {
+            return true;
+        }
+        let Some(log_offset) = u64::try_from(entry.log_offset)
+            .ok()
+            .filter(|_| entry.is_plausible())
+        else {
+            return false;
+        };
+        if log_offset < log_min {
+            return true;
+        }
+        if log_offset >= below {
+            return false;
+        }
+        let Some(slice) = log.record_at(log_offset) else {
+            return false;
+        };
+        Record::parse(slice.as_ref()).is_ok_and(|record| {
+            record.size.cast_signed() == entry.size
+                && (light
+                    || (record.topic == queue.topic().as_str()
+                        && record.queue_id == queue.id().to_wire()
+                        && u64::try_from(record.queue_offset).is_ok_and(|n| is_of(n, at))))
+        })
+    };
+    let (mut low, mut high) = (files.start(), files.capacity());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if (middle..high.min(middle + 3)).any(right) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// One walk over the log from a position to its end.
+pub(super) struct Pass<'a> {
+    setting: &'a Setting<'a>,
+    log: Arc<Log>,
+    queues: Arc<QueueTable>,
+    pub(super) index: IndexWriter,
+    pub(super) start: u64,
+    pub(super) log_min: u64,
+    /// Whether whole records behind damage count.
+    resume: bool,
+    pub(super) end: u64,
+    pub(super) last: LastRecord,
+    pub(super) scanned: u64,
+    pub(super) damaged: Vec<Gap>,
+    /// First records of queues that have others already, until the next record tells whether the queue began anew.
+    beginnings: BTreeMap<(String, QueueId), Entry>,
+    /// Topics whose queues are in `batchconsumequeue`, which is not ours to write.
+    batch_topics: BTreeSet<String>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn begin(
+        setting: &'a Setting<'a>,
+        log: &Arc<Log>,
+        queues: &Arc<QueueTable>,
+        start: u64,
+        log_min: u64,
+    ) -> Result<Self, StoreError> {
+        let resume = !setting.clean || start == log_min;
+        let below = if resume { start } else { u64::MAX };
+        for queue in queues.all() {
+            let end = valid_end(&queue, log, log_min, below);
+            let files = queue.files();
+            let dirty = end < files.capacity()
+                && (files.entry(end).is_some_and(|entry| !entry.is_unwritten())
+                    || end == files.start());
+            if dirty {
+                let dir = setting
+                    .layout
+                    .consume_queue(queue.topic().as_str(), queue.id().get());
+                files
+                    .truncate(end)
+                    .map_err(StoreError::io("cut the queue in", &dir))?;
+            }
+            files.set_end(end);
+            queue.set_end(end);
+        }
+        let trust = Trust {
+            below,
+            clean: !resume,
+        };
+        let batch_dir = setting.layout.dir().join("batchconsumequeue");
+        let batch_queues =
+            layout::queues(&batch_dir).map_err(StoreError::io("list", &batch_dir))?;
+        let batch_topics = batch_queues.into_iter().map(|(topic, _)| topic).collect();
+        Ok(Self {
+            index: open_index(setting, log, trust)?,
+            setting,
+            log: Arc::clone(log),
+            queues: Arc::clone(queues),
+            start,
+            log_min,
+            resume,
+            end: start,
+            last: LastRecord::default(),
+            scanned: 0,
+            damaged: Vec::new(),
+            beginnings: BTreeMap::new(),
+            batch_topics,
+        })
+    }
+
+    /// Walks and dispatches. False when something before the start is missing, and the start was not the first record.
+    pub(super) fn walk(&mut self) -> Result<bool, StoreError> {
+        let dir = &self.log.dir;
+        let files = layout::segments(dir).map_err(StoreError::io("list", dir))?;
+        let mut walk = Walk::over_files(&files)
+            .behind_end(self.resume)
+            .starting_at(LogOffset::new(self.start));
+        let mut gaps: Vec<Gap> = Vec::new();
+        while let Some(item) = walk.next_item() {
+            match item {
+                Item::Record(stored) => {
+                    let record = &stored.record;
+                    if !gaps.is_empty() {
+                        if record.store_timestamp < self.last.store_timestamp_ms {
+                            break;
+                        }
+                        self.damaged.append(&mut gaps);
+                    }
+                    if !self.dispatch(record)? {
+                        return Ok(false);
+                    }
+                }
+                Item::Blank(blank) => {
+                    let next = blank.at.get() + u64::from(blank.size);
+                    if gaps.is_empty() {
+                        self.end = next;
+                    }
+                }
+                Item::End { at } => {
+                    if !self.resume {
+                        break;
+                    }
+                    let segment = self.log.segment_at(at.get());
+                    gaps.extend(segment.map(|segment| self.gap(at.get(), segment.end())));
+                }
+                Item::Damaged(damage) => {
+                    tracing::warn!("the log is damaged at {}: {}", damage.at, damage.reason);
+                    if !self.resume {
+                        break;
+                    }
+                    gaps.push(self.gap(damage.at.get(), damage.until.get()));
+                }
+            }
+        }
+        for ((topic, id), first) in std::mem::take(&mut self.beginnings) {
+            if let Some(queue) = self.queues.find(&topic, id) {
+                self.begin_anew(&queue, first)?;
+            }
+        }
+        self.write_out()?;
+        Ok(true)
+    }
+
+    fn gap(&self, from: u64, to: u64) -> Gap {
+        Gap {
+            from,
+            to,
+            store_timestamp_ms: self.last.store_timestamp_ms,
+        }
+    }
+
+    fn dispatch(&mut self, record: &Record<'_>) -> Result<bool, StoreError> {
+        let at = u64::try_from(record.physical_offset).unwrap_or_default();
+        self.end = at + u64::from(record.size);
+        self.last = LastRecord {
+            start: at,
+            end: self.end,
+            store_timestamp_ms: record.store_timestamp,
+        };
+        self.scanned += 1;
+        let entry = Entry {
+            log_offset: record.physical_offset,
+            size: record.size.cast_signed(),
+            tags_code: TagsCode::of(record.topic, record.properties.as_bytes()).resolve(
+                record.store_timestamp,
+                &self.setting.options.delay_levels_ms,
+            ),
+        };
+        if takes_queue_place(record.sys_flag) {
+            let offset = u64::try_from(record.queue_offset).ok();
+            let queue = QueueId::from_wire(record.queue_id);
+            if let (Some(offset), Some(id)) = (offset, queue)
+                && !self.place((record.topic, id), offset, entry)?
+            {
+                return Ok(false);
+            }
+            for (topic, offset) in light_queues(record) {
+                if !self.place((topic, QueueId::new(0)), offset, entry)? {
+                    return Ok(false);
+                }
+            }
+        }
+        if self.setting.options.index_enabled && !self.index.has(at) {
+            let dir = self.setting.layout.index();
+            self.index
+                .put(record, self.setting.clock.now_ms())
+                .map_err(StoreError::io("write the index in", &dir))?;
+        }
+        if self.scanned.is_multiple_of(WRITE_OUT_EVERY) {
+            self.write_out()?;
+        }
+        Ok(true)
+    }
+
+    /// Gives a record its place in a queue. False when entries before it are missing although they must have been
+    /// dispatched before the walk began.
+    fn place(
+        &mut self,
+        (topic, id): (&str, QueueId),
+        offset: u64,
+        entry: Entry,
+    ) -> Result<bool, StoreError> {
+        if !layout::can_be_directory(topic) {
+            tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
+            return Ok(true);
+        }
+        if self.batch_topics.contains(topic) {
+            return Ok(true);
+        }
+        let queue = match self.queues.find(topic, id) {
+            Some(queue) => queue,
+            None => self.queues.queue(&TopicName::stored(topic), id),
+        };
+        if !self.beginnings.is_empty()
+            && let Some(first) = self.beginnings.remove(&(topic.to_owned(), id))
+        {
+            match offset {
+                0 => {}
+                1 => self.begin_anew(&queue, first)?,
+                _ => not_believed(&queue, 0, &first),
+            }
+        }
+        let next = queue.max();
+        let dir = self.setting.layout.consume_queue(topic, id.get());
+        if offset < next {
+            match self.claim(&queue, offset, &entry) {
+                Claim::Known => return Ok(true),
+                Claim::Wrong => {
+                    not_believed(&queue, offset, &entry);
+                    return Ok(true);
+                }
+                Claim::Beginning => {
+                    self.beginnings.insert((topic.to_owned(), id), entry);
+                    return Ok(true);
+                }
+                Claim::Right => {}
+            }
+            queue
+                .truncate(offset)
+                .map_err(StoreError::io("cut the queue in", &dir))?;
+        } else if offset > next {
+            if self.start > self.log_min {
+                return Ok(false);
+            }
+            if !is_possible(&queue, offset, &entry) {
+                not_believed(&queue, offset, &entry);
+                return Ok(true);
+            }
+        }
+        if offset > 0 && queue.is_without_entries() {
+            queue
+                .begin_at(offset)
+                .map_err(StoreError::io("write the queue in", &dir))?;
+        }
+        fill(&queue, offset, entry).map_err(StoreError::io("write the queue in", &dir))?;
+        queue.restore(entry);
+        Ok(true)
+    }
+
+    /// What is to be made of a record that claims a place which its queue has already.
+    ///
+    /// Its topic may have been deleted and made again; then the queue began anew, at 0. Or it heals what a damaged
+    /// number has put there. But a record whose number is damaged must not cost its queue what others have.
+    fn claim(&self, queue: &Queue, offset: u64, entry: &Entry) -> Claim {
+        let Some(known) = queue.entry(offset) else {
+            return Claim::Right;
+        };
+        if known.is_filler() {
+            return Claim::Right;
+        }
+        if known.log_offset >= entry.log_offset {
+            return Claim::Known;
+        }
+        if is_light(queue) {
+            return Claim::Right;
+        }
+        let position = |entry: &Entry| u64::try_from(entry.log_offset).unwrap_or_default();
+        let owner = self.log.record_at(position(&known)).and_then(|owner| {
+            let owner = Record::parse(owner.as_ref()).ok()?;
+            u64::try_from(owner.queue_offset).ok()
+        });
+        let newest = queue.entry(queue.max().saturating_sub(1)).unwrap_or(known);
+        // The first messages of the new topic may be among what was lost.
+        let lost = self.damaged.iter().any(|gap| gap.from > position(&newest));
+        // The owner may be the one whose number is damaged: it has left a gap.
+        let jumped = || {
+            let before = queue.entry(offset - 1);
+            before.is_none_or(|e| e.is_filler() || e.log_offset == known.log_offset)
+        };
+        match offset {
+            _ if owner != Some(offset) => Claim::Right,
+            0 => Claim::Beginning,
+            _ if lost || jumped() => Claim::Right,
+            _ => Claim::Wrong,
+        }
+    }
+
+    /// Lets a queue begin with `first`; what it had is of a topic that was deleted.
+    fn begin_anew(&self, queue: &Queue, first: Entry) -> Result<(), StoreError> {
+        let dir = || {
+            self.setting
+                .layout
+                .consume_queue(queue.topic().as_str(), queue.id().get())
+        };
+        queue
+            .truncate(0)
+            .map_err(|error| StoreError::io("cut the queue in", &dir())(error))?;
+        queue.restore(first);
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> Result<(), StoreError> {
+        for queue in self.queues.all() {
+            let dir = self.setting.layout.consume_queues();
+            queue
+                .write_out()
+                .map_err(StoreError::io("write queues in", &dir))?;
+        }
+        let dir = self.setting.layout.index();
+        self.index
+            .write_out()
+            .map_err(StoreError::io("write the index in", &dir))
+    }
+}
+
+/// A record's claim on a place in its queue.
+enum Claim {
+    /// The place is the record's, whatever is there.
+    Right,
+    /// It has the place already, or a later record has.
+    Known,
+    /// The place is another's.
+    Wrong,
+    /// The place is another's, but it is the first one: the record behind tells.
+    Beginning,
+}
+
+fn not_believed(queue: &Queue, offset: u64, entry: &Entry) {
+    tracing::warn!(
+        "the record at {} claims place {offset} in {}/{}, which ends at {}: not believed, the message stays in the \
+         log but gets no place in a queue",
+        entry.log_offset,
+        queue.topic(),
+        queue.id(),
+        queue.max()
+    );
+}
+
+fn is_light(queue: &Queue) -> bool {
+    queue.topic().as_str().starts_with(LIGHT_QUEUE_PREFIX)
+}
+
+/// Whether an entry for the record with queue offset `number` may stand at `at`: at its own place, or at that of a lost
+/// message before it.
+fn is_of(number: u64, at: u64) -> bool {
+    number
+        .checked_sub(at)
+        .is_some_and(|ahead| ahead <= PLUGS_MAX)
+}
+
+/// Whether the log can have held all the messages that must have been before a record in its queue: each has taken its
+/// room there, also those that are deleted or lost by now.
+fn is_possible(queue: &Queue, offset: u64, entry: &Entry) -> bool {
+    let position = u64::try_from(entry.log_offset).unwrap_or_default();
+    let next = queue.max();
+    let behind_last = next
+        .checked_sub(1)
+        .and_then(|last| queue.entry(last))
+        .filter(Entry::is_plausible)
+        .and_then(|last| u64::try_from(last.log_offset.saturating_add(last.size.into())).ok());
+    let room = position.saturating_sub(behind_last.unwrap_or(0));
+    let records = |bytes: u64| bytes / MIN_BYTES as u64;
+    offset <= records(position) && offset.saturating_sub(next) <= records(room)
+}
+
+/// Takes the places of the messages lost before `offset`.
+fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
+    let next = queue.max();
+    let lost = offset.saturating_sub(next);
+    let plug = if lost <= PLUGS_MAX {
+        entry
+    } else {
+        Entry::FILLER
+    };
+    for at in next..offset {
+        queue.restore(plug);
+        if at.is_multiple_of(WRITE_OUT_EVERY) {
+            queue.write_out()?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn open_index(
+    setting: &Setting<'_>,
+    log: &Log,
+    trust: Trust,
+) -> Result<IndexWriter, StoreError> {
+    let geometry = geometry(setting.options);
+    let dir = setting.layout.index();
+    if !setting.options.index_enabled {
+        return Ok(IndexWriter::new(&dir, geometry, Vec::new(), None, None));
+    }
+    let time_of = |at: u64| {
+        let slice = log.record_at(at)?;
+        Some(Record::parse(slice.as_ref()).ok()?.store_timestamp)
+    };
+    repair::open(&dir, geometry, trust, time_of).map_err(StoreError::io("open the index in", &dir))
+}
