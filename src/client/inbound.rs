@@ -129,7 +129,7 @@ impl Inbound {
         };
         let broker = BrokerName::stored(field(head, "brokerName").unwrap_or_default());
         let record = Record::parse(body).map_err(|error| Problem(error.to_string()))?;
-        let message = Received::from_record(&record, body, &broker).map_err(Problem)?;
+        let message = Received::from_record(&record, body, &broker);
         core.hand_out(Buffered::Direct {
             message,
             answer: DirectAnswer {

@@ -258,23 +258,25 @@ pub struct Received {
 
 impl Received {
     /// Copies the head of a record; the body stays a slice of `block` unless it has to be unpacked.
-    pub(crate) fn from_record(
-        record: &Record<'_>,
-        block: &Bytes,
-        broker: &BrokerName,
-    ) -> Result<Self, String> {
+    pub(crate) fn from_record(record: &Record<'_>, block: &Bytes, broker: &BrokerName) -> Self {
         let body = if sysflag::compression(record.sys_flag).is_some()
             || record.sys_flag & sysflag::COMPRESSED != 0
         {
-            compress::decompress(record.sys_flag, record.body, UNPACKED_MAX)
-                .map_err(|error| {
-                    format!("message at log offset {}: {error}", record.physical_offset)
-                })?
-                .into()
+            match compress::decompress(record.sys_flag, record.body, UNPACKED_MAX) {
+                Ok(plain) => plain.into(),
+                Err(error) => {
+                    // One such message must not keep its consumers from everything behind it.
+                    tracing::warn!(
+                        "the message at log offset {} of {broker} is handed out packed: {error}",
+                        record.physical_offset
+                    );
+                    block.slice_ref(record.body)
+                }
+            }
         } else {
             block.slice_ref(record.body)
         };
-        Ok(Self {
+        Self {
             queue: MessageQueue {
                 topic: TopicName::stored(record.topic),
                 broker: broker.clone(),
@@ -293,7 +295,7 @@ impl Received {
             body_crc: record.body_crc,
             properties: record.properties.into(),
             body,
-        })
+        }
     }
 
     /// The topic the application knows: for a retried message the one it was first sent to.
@@ -307,7 +309,7 @@ impl Received {
         }
     }
 
-    /// The body, unpacked.
+    /// The body, unpacked; as it is stored if that cannot be done.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -351,7 +353,7 @@ pub(crate) fn decode_block(block: &Bytes, broker: &BrokerName) -> Result<Vec<Rec
     let mut rest: &[u8] = block;
     while !rest.is_empty() {
         let record = Record::parse(rest).map_err(|error| error.to_string())?;
-        messages.push(Received::from_record(&record, block, broker)?);
+        messages.push(Received::from_record(&record, block, broker));
         rest = rest.get(record.size as usize..).unwrap_or_default();
     }
     Ok(messages)
@@ -407,6 +409,19 @@ mod tests {
         );
         assert_eq!(messages[1].body().len(), 9000);
         assert_eq!(messages[1].message_id().len(), 32);
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_unpacked_holds_nothing_up() {
+        let none = PropertiesBuf::new();
+        let mut block = Vec::new();
+        for method in [0x100, 0x200, 0x300, 0x700] {
+            block.extend(stored("T", b"junk", sysflag::COMPRESSED | method, &none));
+        }
+        block.extend(stored("T", b"plain", 0, &none));
+        let messages = decode_block(&block.into(), &BrokerName::stored("b")).unwrap();
+        let bodies: Vec<_> = messages.iter().map(|one| one.body().as_ref()).collect();
+        assert_eq!(bodies, [&b"junk"[..], b"junk", b"junk", b"junk", b"plain"]);
     }
 
     #[test]

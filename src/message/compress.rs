@@ -29,21 +29,27 @@ pub fn decompress(sys_flag: i32, body: &[u8], limit: usize) -> Result<Vec<u8>, C
             Err(CompressError::Unsupported("an unknown method"))
         }
         None => Ok(body.to_vec()),
-        Some(Compression::Zlib) => {
-            let mut out = Vec::new();
-            let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-            flate2::read::ZlibDecoder::new(body)
-                .take(most)
-                .read_to_end(&mut out)
-                .map_err(CompressError::Damaged)?;
-            if out.len() > limit {
-                return Err(CompressError::TooLarge { limit });
-            }
-            Ok(out)
+        Some(Compression::Zlib) => unpack(flate2::read::ZlibDecoder::new(body), limit),
+        Some(Compression::Lz4) => unpack(lz4_flex::frame::FrameDecoder::new(body), limit),
+        Some(Compression::Zstd) => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(body)
+                .map_err(|error| CompressError::Damaged(std::io::Error::other(error)))?;
+            unpack(decoder, limit)
         }
-        Some(Compression::Lz4) => Err(CompressError::Unsupported("LZ4")),
-        Some(Compression::Zstd) => Err(CompressError::Unsupported("Zstandard")),
     }
+}
+
+fn unpack(packed: impl Read, limit: usize) -> Result<Vec<u8>, CompressError> {
+    let mut out = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    packed
+        .take(most)
+        .read_to_end(&mut out)
+        .map_err(CompressError::Damaged)?;
+    if out.len() > limit {
+        return Err(CompressError::TooLarge { limit });
+    }
+    Ok(out)
 }
 
 /// Packs a body with zlib, as clients do by default. `level` is zlib's 0 to 9.

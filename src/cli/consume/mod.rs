@@ -499,7 +499,7 @@ pub(super) mod tests {
         record::patch(&mut block, 0, 17, 4711, 2000);
         let block = Bytes::from(block);
         let record = Record::parse(&block).unwrap();
-        Received::from_record(&record, &block, &BrokerName::stored("broker-a")).unwrap()
+        Received::from_record(&record, &block, &BrokerName::stored("broker-a"))
     }
 
     #[test]
