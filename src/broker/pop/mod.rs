@@ -12,7 +12,8 @@
 //! Deliberately absent: the `RocksDB` store of check points, light topics, the limit of messages in flight.
 //!
 //! Lock order: a queue's gate (one group's pops and offset moves of one queue follow each other) before everything
-//! else; the state of [`revive`] before the tables it asks. The other tables are leaves.
+//! else; the state of [`revive`] before the tables it asks. The other tables are leaves. A gate is held while its check
+//! point is appended: what the next pop of the queue begins with depends on it.
 
 pub(crate) mod buffer;
 pub(crate) mod handle;
@@ -128,8 +129,8 @@ impl PopState {
         (0..self.revive_queues_read).contains(&revive_queue)
     }
 
-    /// How many queues have to be read.
-    pub(crate) fn revive_queues(&self) -> i32 {
+    /// How many revive queues have to be read.
+    pub(crate) fn queues_to_read(&self) -> i32 {
         self.revive_queues_read
     }
 

@@ -60,7 +60,7 @@ impl Revival {
 pub(crate) fn restore(broker: &Broker, clean: bool) {
     let topic = broker.pop.revive_topic.clone();
     let mut queues = Vec::new();
-    for revive_queue in 0..broker.pop.revive_queues() {
+    for revive_queue in 0..broker.pop.queues_to_read() {
         let finished = broker
             .offsets
             .with(|offsets| offsets.query(topic.as_str(), REVIVE_GROUP, revive_queue));

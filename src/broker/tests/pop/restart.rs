@@ -136,7 +136,7 @@ async fn apaches_revive_topic_is_read() {
     });
     options.revive_queue_num = 2;
     let (broker, _) = Broker::start(options, Clock::manual(1_795_400_000_000)).unwrap();
-    assert_eq!(broker.pop.revive_queues(), 4);
+    assert_eq!(broker.pop.queues_to_read(), 4);
     let retry = "%RETRY%GoldPopGroup_GoldPop";
     let queue = broker.store.find_queue(retry, QueueId::new(0)).unwrap();
     let limits = ReadLimits {
