@@ -27,6 +27,7 @@ use super::stats::{self, Stats};
 use super::tasks::Tasks;
 use super::timer::Timer;
 use super::topics::{PERM_READ, PERM_WRITE, Topics};
+use super::transaction::{self, Transactions};
 use crate::base::TopicName;
 use crate::message::UniqIds;
 use crate::protocol::fastjson;
@@ -93,6 +94,8 @@ impl Broker {
         tasks.spawn(revive::run(Arc::clone(&broker)));
         tasks.spawn(schedule::run(Arc::clone(&broker)));
         Timer::start(&broker).map_err(BrokerError::Timer)?;
+        tasks.spawn(transaction::run_ops(Arc::clone(&broker)));
+        tasks.spawn(transaction::run_checks(Arc::clone(&broker)));
         tasks.spawn(save_offsets(Arc::clone(&broker)));
         tasks.spawn(save_progress(Arc::clone(&broker)));
         tasks.spawn(housekeeping(Arc::clone(&broker)));
@@ -137,6 +140,7 @@ impl Broker {
             .then(|| Timer::open(&store, &options, now_ms))
             .transpose()
             .map_err(BrokerError::Timer)?;
+        let transactions = Transactions::restore(&store, &offsets);
         let parked_max = usize::try_from(options.max_parked_pulls).unwrap_or(usize::MAX);
         // Tells apart the brokers of one process, and the lives of one broker.
         let seed = u32::from(store_host.port()) ^ u32::try_from(now_ms & 0x7fff_ffff).unwrap_or(0);
@@ -150,6 +154,7 @@ impl Broker {
             schedule,
             pop,
             timer,
+            transactions,
             settings: Mutex::new(Settings::new(now_ms)),
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
@@ -212,6 +217,7 @@ impl Broker {
     }
 
     fn save_all(&self) {
+        transaction::write_ops(self);
         self.topics.keep();
         self.groups.keep();
         self.offsets.keep();

@@ -4,7 +4,7 @@
 //! one mutex and never hands out the guard. Requests come in through a [`Port`] (the main port or the VIP port), the
 //! router sends each to its handler, and handlers take from the broker what they use.
 //!
-//! Deliberately absent so far: slaves, transactions, ACLs. Their requests are answered with Apache's
+//! Deliberately absent so far: slaves, ACLs. Their requests are answered with Apache's
 //! codes for a broker without them.
 //!
 //! Lock order: every table's lock is a leaf; none is held across an await or a disk write, except a file's own
@@ -38,6 +38,7 @@ mod tasks;
 mod tests;
 mod timer;
 mod topics;
+mod transaction;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ use self::stats::Stats;
 use self::tasks::Tasks;
 use self::timer::Timer;
 use self::topics::{TopicMap, Topics};
+use self::transaction::Transactions;
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::message::{UniqIds, names};
 use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
@@ -94,6 +96,7 @@ pub(crate) struct Broker {
     pop: PopState,
     /// `None` where `timerWheelEnable` is off.
     timer: Option<Timer>,
+    transactions: Transactions,
     clients: Mutex<Clients<Arc<Channel>>>,
     locks: Mutex<Locks>,
     parked: ParkedPulls,

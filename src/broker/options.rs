@@ -179,6 +179,16 @@ broker_options! {
     lite_pull_message_enable: bool = true => "litePullMessageEnable";
     /// Whether half messages are refused.
     reject_transaction_message: bool = false => "rejectTransactionMessage";
+    /// Nobody is asked about a half message that is younger.
+    transaction_time_out: i64 = 6_000 => "transactionTimeOut";
+    /// How often half messages are looked through.
+    transaction_check_interval: i64 = 30_000 => "transactionCheckInterval";
+    /// How often a producer is asked at most.
+    transaction_check_max: i32 = 15 => "transactionCheckMax";
+    /// A record of ended transactions is written when it has so many bytes,
+    transaction_op_msg_max_size: u32 = 4_096 => "transactionOpMsgMaxSize";
+    /// or when its first has waited so long.
+    transaction_op_batch_interval: u32 = 3_000 => "transactionOpBatchInterval";
     /// Whether replies are stored in the cluster's reply topic as well.
     store_reply_message_enable: bool = true => "storeReplyMessageEnable";
     /// Whether an offset reset is kept here until the consumer pulls.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::handlers::{
     Answer, Refusal, Request, admin, assignment, client, lock, offset, pop, pull, query, recall,
-    reply, send, send_back,
+    reply, send, send_back, transaction,
 };
 use super::session::Session;
 use crate::protocol::codes::{RequestCode as Code, ResponseCode};
@@ -36,6 +36,7 @@ pub(crate) fn route(
             reply::handle(broker, session, request);
         }
         Code::RECALL_MESSAGE => recall::handle(broker, request),
+        Code::END_TRANSACTION => transaction::end(broker, session, request),
         Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
             admin::topic::create(broker, request);
         }
@@ -75,7 +76,7 @@ fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
         Code::CHANGE_MESSAGE_INVISIBLETIME => pop::invisible::change(broker, request),
         Code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(broker, request),
         Code::GET_ALL_MESSAGE_REQUEST_MODE => Ok(assignment::all_modes(broker)),
-        Code::END_TRANSACTION => Err(Refusal::unsupported("transactions")),
+        Code::RESUME_CHECK_HALF_MESSAGE => transaction::resume_check(broker, request),
         _ => admin::answer(broker, request),
     }
 }

@@ -16,6 +16,14 @@ pub const REAL_TOPIC: &str = "REAL_TOPIC";
 pub const REAL_QID: &str = "REAL_QID";
 /// "true" on half messages.
 pub const TRAN_MSG: &str = "TRAN_MSG";
+/// How long a half message's producer is not asked about it, in seconds.
+pub const CHECK_IMMUNITY_TIME_IN_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+/// The number under which an immune half message was first stored.
+pub const TRAN_PREPARED_QUEUE_OFFSET: &str = "TRAN_PREPARED_QUEUE_OFFSET";
+/// How often the producer of a half message was asked about it.
+pub const TRANSACTION_CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
+/// The unique key of a half message, once more.
+pub const TRANSACTION_ID: &str = "__transactionId__";
 /// The producer group of a half message.
 pub const PGROUP: &str = "PGROUP";
 /// The offset message id of a retried message's first record.

@@ -142,6 +142,11 @@ impl Channel {
         self.outbox.end(Stage::Aborted);
     }
 
+    /// How much the peer has not read yet.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.outbox.unsent_bytes()
+    }
+
     /// Whether the connection is over or about to be.
     pub(crate) fn is_closed(&self) -> bool {
         self.outbox.stage() != Stage::Open

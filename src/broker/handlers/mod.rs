@@ -15,6 +15,7 @@ pub(crate) mod recall;
 pub(crate) mod reply;
 pub(crate) mod send;
 pub(crate) mod send_back;
+pub(crate) mod transaction;
 
 use std::sync::Arc;
 

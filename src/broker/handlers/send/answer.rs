@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use crate::broker::options::BrokerOptions;
 use crate::message::id::push_offset_message_id;
 use crate::protocol::codes::ResponseCode;
-use crate::protocol::command::{Envelope, Serialization};
+use crate::protocol::command::{Command, Envelope, Serialization};
 use crate::protocol::header::send::SendMessageResponseHeader;
 use crate::remoting::Channel;
 use crate::store::Appended;
@@ -29,6 +29,8 @@ pub(crate) struct Sent {
     options: Arc<BrokerOptions>,
     texts: String,
     answers: Vec<One>,
+    /// Commits of transactions: their answers say success or not, and nothing else.
+    commits: Vec<(i32, Serialization)>,
 }
 
 impl Sent {
@@ -37,11 +39,17 @@ impl Sent {
             options: Arc::clone(options),
             texts: String::new(),
             answers: Vec::new(),
+            commits: Vec::new(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.answers.is_empty() && self.commits.is_empty()
+    }
+
+    /// Adds the commit of a transaction.
+    pub(super) fn add_commit(&mut self, opaque: i32, serialization: Serialization) {
+        self.commits.push((opaque, serialization));
     }
 
     /// Adds a request; its records follow.
@@ -126,6 +134,9 @@ pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) 
                 ..SendMessageResponseHeader::default()
             };
             Envelope::response(one.serialization, one.opaque, code).encode(&header, 0, out);
+        }
+        for &(opaque, serialization) in &sent.commits {
+            Command::response(code).encode(serialization, opaque, out);
         }
     };
     channel.send_with(encode, []);

@@ -4,10 +4,10 @@
 //! its records to the connection's group; [`finish`] appends the group, answers, and wakes whoever waits for messages.
 //! The order of the checks and their remarks are those of Apache's `SendMessageProcessor`.
 //!
-//! Absent on purpose: half messages. They are refused as a broker refuses them that
-//! has these features switched off.
+//! Commits of transactions go the same way ([`commit`]), so that they share appends with sends.
 
 mod answer;
+mod commit;
 mod properties;
 
 use std::ops::Range;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 pub(crate) use self::answer::{Sent, write_answers};
+pub(super) use self::commit::{Commit, push_commit};
 use self::properties::StoredProperties;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, TopicName};
@@ -27,6 +28,7 @@ use crate::broker::session::{Session, Topic, TopicCache};
 use crate::broker::stats::Counter;
 use crate::broker::timer::redirect::{self, Timing};
 use crate::broker::topics::{self, PERM_READ, PERM_WRITE};
+use crate::broker::transaction::{self, records};
 use crate::message::{Draft, Properties, batch, names, sysflag};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Serialization};
@@ -118,6 +120,8 @@ struct Pending {
     unique: Range<usize>,
     /// Place of the recall handle among the texts; empty without one.
     recall: Range<usize>,
+    /// For a commit: the half message's number.
+    half: Option<u64>,
 }
 
 /// The sends of one read of a socket. Its buffers are kept from read to read.
@@ -392,14 +396,29 @@ fn push_one(
     if dead.is_some() {
         facts.drop_delay(&mut sends.properties);
     }
-    refuse_unsupported(options, header, &facts, sys_flag)?;
+    refuse_unsupported(options, &facts, sys_flag)?;
     let mut recall = 0..0;
     let mut timing = Timing::Now;
-    if facts.has_timer && facts.delay_level <= 0 && is_plain(sys_flag) {
+    let half = is_half(header, &facts);
+    if facts.has_timer && facts.delay_level <= 0 && (half || is_plain(sys_flag)) {
         let now_ms = broker.clock.now_ms();
         timing = redirect::timing(Properties::new(&sends.properties), options, now_ms)?;
     }
     let (stored_in, queue_id) = match (timing, dead) {
+        // Its delay counts from the commit on.
+        (_, dead) if half => {
+            if options.reject_transaction_message {
+                return Err(transactions_forbidden(options));
+            }
+            sys_flag &= !sysflag::TRANSACTION_ROLLBACK;
+            let topic = dead.as_ref().map_or(header.topic, TopicName::as_str);
+            let queue = dead.as_ref().map_or(message.queue_id, |_| QueueId::new(0));
+            let unique = sends.texts.get(facts.unique.clone()).unwrap_or_default();
+            let group = header.producer_group;
+            records::make_half(&mut sends.properties, unique, group, (topic, queue));
+            let half = TopicName::stored(names::HALF_TOPIC);
+            (Some(half), transaction::QUEUE)
+        }
         (Timing::Later { out_ms }, dead) => {
             let real_queue = if dead.is_some() {
                 QueueId::new(0)
@@ -457,8 +476,27 @@ fn push_one(
         records: at..at + 1,
         unique: facts.unique,
         recall,
+        half: None,
     });
     Ok(())
+}
+
+/// Whether the message waits for its producer's decision. Old consumers send transactional messages back by a plain
+/// send, with the mark still on them.
+fn is_half(header: &SendHeader<'_>, facts: &StoredProperties) -> bool {
+    let marked =
+        facts.is_half || sysflag::transaction(header.sys_flag) == sysflag::TRANSACTION_PREPARED;
+    marked && !(header.reconsume_times > 0 && facts.delay_level > 0)
+}
+
+fn transactions_forbidden(options: &BrokerOptions) -> Refusal {
+    Refusal::new(
+        ResponseCode::NO_PERMISSION,
+        format!(
+            "the broker[{}] sending transaction message is forbidden",
+            options.broker_ip1
+        ),
+    )
 }
 
 /// Neither half nor rolled back: only such messages can be delayed.
@@ -471,19 +509,9 @@ fn is_plain(sys_flag: i32) -> bool {
 
 fn refuse_unsupported(
     options: &BrokerOptions,
-    header: &SendHeader<'_>,
     facts: &StoredProperties,
     sys_flag: i32,
 ) -> Result<(), Refusal> {
-    if facts.is_half && !(header.reconsume_times > 0 && facts.delay_level > 0) {
-        return Err(Refusal::new(
-            ResponseCode::NO_PERMISSION,
-            format!(
-                "the broker[{}] sending transaction message is forbidden",
-                options.broker_ip1
-            ),
-        ));
-    }
     // Inner batches belong to topics with batch queues, which this broker does not keep.
     if facts.is_inner_batch || sys_flag & sysflag::INNER_BATCH != 0 {
         return Err(illegal_message(options));
@@ -588,6 +616,7 @@ fn push_batch(
         records: first..first + entries,
         unique: facts.unique,
         recall: 0..0,
+        half: None,
     });
     Ok(())
 }
@@ -601,13 +630,19 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
         Ok(()) => appended(broker, session, channel),
         Err(error) => {
             let options = session.options.get();
-            let answer = refused(options, append_refusal(&error, options));
+            let refusal = append_refusal(&error, options);
+            let commit_answer = Command::from(refusal.clone());
+            let answer = refused(options, refusal);
+            for number in session.sends.pending.iter().filter_map(|one| one.half) {
+                broker.transactions.release(number);
+            }
             broker
                 .stats
                 .put_failed
                 .add(session.sends.pending.len() as u64);
             let encode = |out: &mut BytesMut| {
                 for pending in session.sends.pending.iter().filter(|one| !one.oneway) {
+                    let answer = pending.half.map_or(&answer, |_| &commit_answer);
                     answer.encode(pending.serialization, pending.opaque, out);
                 }
             };
@@ -639,12 +674,19 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             touched.messages += one.records.len() as u64;
             touched.bytes += bytes;
         }
+        if let Some(number) = one.half {
+            broker.transactions.committed(number);
+        }
         if !one.oneway {
             let sent = if route.is_some() || must_wait && one.waits {
                 &mut later
             } else {
                 &mut now
             };
+            if one.half.is_some() {
+                sent.add_commit(one.opaque, one.serialization);
+                continue;
+            }
             let unique = texts.get(one.unique.clone()).unwrap_or_default();
             let recall = texts.get(one.recall.clone()).unwrap_or_default();
             sent.add(one.opaque, one.serialization, one.queue_id, unique)

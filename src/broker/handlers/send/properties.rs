@@ -132,6 +132,16 @@ pub(super) fn of_batch(sent: &str, texts: &mut String) -> StoredProperties {
     facts
 }
 
+/// The facts of a message that was stored before.
+pub(super) fn of_stored(stored: Properties<'_>) -> StoredProperties {
+    let mut facts = StoredProperties::default();
+    let mut texts = String::new();
+    for (name, value) in stored.iter() {
+        facts.note(name, value, &mut texts);
+    }
+    facts
+}
+
 /// Remembers where a delayed message belongs; it is stored in the schedule topic first.
 pub(crate) fn redirect(wire: &mut Vec<u8>, level: u32, topic: &str, queue: QueueId) {
     let mut properties = PropertiesBuf::from(Properties::new(wire));
