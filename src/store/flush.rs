@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::checkpoint::Checkpoint;
 use super::error::StoreError;
 use super::options::FlushMode;
+use super::segment::Segment;
 use super::shared::{Asleep, Dispatcher, Reason, Shared};
 use crate::message::record::{MAGIC_BLANK, Record};
 use crate::sys::worker::{Next, Worker};
@@ -21,6 +22,8 @@ use crate::sys::{Clock, platform};
 const DISPATCH_PAUSE: Duration = Duration::from_millis(20);
 /// How many records are dispatched before the lock is given to others.
 const DISPATCH_STEP: usize = 16_384;
+/// How much of the log is read at a time for that.
+const AHEAD_BYTES: usize = 256 << 10;
 /// How often the checkpoint moves.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -152,6 +155,7 @@ impl Dispatcher {
     /// Files some records; true when `until` is reached.
     fn step(&mut self, shared: &Shared, until: u64) -> io::Result<bool> {
         let now_ms = shared.clock.now_ms();
+        let mut window = Ahead::default();
         for _ in 0..DISPATCH_STEP {
             if self.at >= until {
                 self.index.write_out()?;
@@ -161,8 +165,7 @@ impl Dispatcher {
                 self.at = shared.log.min().max(self.at + 1);
                 continue;
             };
-            let place = usize::try_from(self.at - segment.base()).map_err(io::Error::other)?;
-            let bytes = segment.bytes().get(place..).unwrap_or_default();
+            let bytes = window.at(&segment, self.at, until)?;
             match Record::parse(bytes) {
                 Ok(record) => {
                     if !self.index.has(self.at) {
@@ -182,6 +185,52 @@ impl Dispatcher {
             }
         }
         Ok(false)
+    }
+}
+
+/// A stretch of the log, read ahead without the map: every record passes here once, and its pages should not count as
+/// this process's memory because of that.
+#[derive(Default)]
+struct Ahead {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Ahead {
+    /// The bytes from `at` on: the whole record, if one begins there and ends before `until`.
+    fn at(&mut self, segment: &Segment, at: u64, until: u64) -> io::Result<&[u8]> {
+        if !self.holds_record(at) {
+            let left = usize::try_from(segment.end().min(until).saturating_sub(at));
+            let left = left.map_err(io::Error::other)?;
+            self.read(segment, at, left.min(AHEAD_BYTES))?;
+            let size = self
+                .bytes
+                .first_chunk()
+                .map_or(0, |size| u32::from_be_bytes(*size));
+            let size = usize::try_from(size).map_err(io::Error::other)?;
+            if size > self.bytes.len() && size <= left {
+                self.read(segment, at, size)?;
+            }
+        }
+        let from = usize::try_from(at - self.start).map_err(io::Error::other)?;
+        Ok(self.bytes.get(from..).unwrap_or_default())
+    }
+
+    fn holds_record(&self, at: u64) -> bool {
+        let from = at.checked_sub(self.start).map(usize::try_from);
+        let Some(Ok(from)) = from else { return false };
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        let size = rest.first_chunk().map(|size| u32::from_be_bytes(*size));
+        size.is_some_and(|size| usize::try_from(size).is_ok_and(|size| size <= rest.len()))
+    }
+
+    fn read(&mut self, segment: &Segment, at: u64, length: usize) -> io::Result<()> {
+        let place = usize::try_from(at - segment.base()).map_err(io::Error::other)?;
+        self.start = at;
+        self.bytes.resize(length, 0);
+        let read = segment.read(place, &mut self.bytes)?;
+        self.bytes.truncate(read);
+        Ok(())
     }
 }
 
