@@ -7,13 +7,13 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{CommandFactory as _, ValueEnum};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::exit::{CliError, Exit};
 use super::output::Format;
-use crate::node::config::{ConfigError, Flags, Role, TopicSpec, load};
+use crate::node::config::{ConfigError, Flags, Role, TopicSpec, is_setting_variable, load};
 use crate::node::{Node, NodeError, ReadyInfo, StopSignals};
 
 /// Run the node: name server and broker
@@ -128,6 +128,9 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "write KEY=VALUE".to_owned())
 }
 
+/// What `cli` itself looks at.
+const OTHER_VARIABLES: [&str; 1] = ["RMQ_NAMESRV_ADDR"];
+
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let begin_ms = context.clock.now_ms();
@@ -174,6 +177,11 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
     for warning in &loaded.warnings {
         context.output.warn(warning);
     }
+    for name in unknown_variables(environment().map(|(name, _)| name)) {
+        context.output.warn(&format!(
+            "{name}: no setting has this name, ignored (listenPort is RMQ_LISTEN_PORT)"
+        ));
+    }
     loop {
         let error = match Node::start(loaded.options).await {
             Ok(node) => return Ok(node),
@@ -219,6 +227,23 @@ fn flags(args: Args, context: &Context) -> Flags {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The variables that look like ours and mean nothing: a typing error, most likely.
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let root = super::args::Cli::command();
+    let commands = std::iter::once(&root).chain(root.get_subcommands());
+    let flags: Vec<_> = commands
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env)
+        .collect();
+    let mut unknown: Vec<_> = names
+        .filter(|name| name.starts_with("RMQ_"))
+        .filter(|name| !flags.iter().any(|flag| *flag == name.as_str()))
+        .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()) && !is_setting_variable(name))
+        .collect();
+    unknown.sort();
+    unknown
 }
 
 /// Tells people (stderr), scripts (one JSON line on stdout, unless that is a terminal) and the ready file.
@@ -389,5 +414,25 @@ fn node_error(error: &NodeError) -> CliError {
         NodeError::DataDirForbidden { .. } => CliError::new(Exit::NotPermitted, error)
             .hint("use a directory you can write to: --data-dir DIR or --ephemeral"),
         _ => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_mean_nothing_are_named() {
+        let names = [
+            "RMQ_LISTENPORT",
+            "RMQ_LISTEN_PORT",
+            "RMQ_ROLE",
+            "RMQ_NAMESRV_ADDR",
+            "RMQ_BROKER_IP1",
+            "HOME",
+            "RMQ_FOO",
+        ];
+        let unknown = unknown_variables(names.into_iter().map(str::to_owned));
+        assert_eq!(unknown, ["RMQ_FOO", "RMQ_LISTENPORT"]);
     }
 }

@@ -124,6 +124,11 @@ impl Layers {
     }
 }
 
+/// Whether an environment variable is the name of a setting.
+pub(crate) fn is_setting_variable(name: &str) -> bool {
+    apache_keys().any(|key| variable_name(key) == name)
+}
+
 fn current_name(key: &str) -> &str {
     RENAMED
         .iter()

@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use layers::Layers;
+pub(crate) use layers::is_setting_variable;
 
 pub use resolve::{NodeOptions, TopicSpec};
 

@@ -44,6 +44,8 @@ struct Tail {
     position: u64,
     last: LastRecord,
     broken: Option<String>,
+    /// Whether the last group found no room on the disk; said once in the log.
+    no_room: bool,
 }
 
 /// Appends groups to a [`Log`].
@@ -91,6 +93,7 @@ impl Writer {
                 position,
                 last,
                 broken: None,
+                no_room: false,
             }),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -222,6 +225,12 @@ impl Writer {
                 store_timestamp_ms: now,
             };
         }
+        if std::mem::take(&mut tail.no_room) {
+            tracing::info!(
+                "there is room for messages again in {}",
+                self.log.dir.display()
+            );
+        }
         group.end = LogOffset::new(tail.position);
         group.store_timestamp_ms = Some(now);
         // Before the queue entries: whoever finds an entry must find its record readable.
@@ -278,6 +287,11 @@ impl Writer {
                 group.buffer.len(),
                 path.display()
             );
+            if !std::mem::replace(&mut tail.no_room, true) {
+                tracing::error!(
+                    "the disk is full: {what}; messages are refused until there is room"
+                );
+            }
             return WriteRefusal::DiskFull(what).into();
         }
         AppendError::Io { path, source }
