@@ -61,9 +61,14 @@ fn try_end(
     let options = Arc::clone(session.options.get());
     check(broker, &half, &header, &options)?;
     let number = u64::try_from(half.queue_offset).map_err(|_| not_found())?;
-    match (broker.transactions.claim(number), commit) {
-        (Claim::Granted, false) => broker.transactions.rolled_back(number),
-        (Claim::Granted, true) => {
+    let mut claim = broker.transactions.claim(number);
+    if claim == Claim::Forgotten && is_committed(broker, &half) {
+        broker.transactions.release(number);
+        claim = Claim::Committed;
+    }
+    match (claim, commit) {
+        (Claim::Granted | Claim::Forgotten, false) => broker.transactions.rolled_back(number),
+        (Claim::Granted | Claim::Forgotten, true) => {
             let pushed = send::push_commit(broker, session, request, &Commit { half, number });
             if let Err(refusal) = pushed {
                 broker.transactions.release(number);

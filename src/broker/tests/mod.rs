@@ -5,6 +5,7 @@ mod hostile;
 mod pop;
 mod sql;
 mod timer;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,6 +48,8 @@ const RESTORE_STEP: ReadLimits = ReadLimits {
 pub(super) enum Claim {
     /// It may, and nobody else can meanwhile.
     Granted,
+    /// The same, but it may have been committed long ago.
+    Forgotten,
     /// Another request is storing its commit just now.
     Busy,
     /// It is committed.
@@ -93,7 +95,10 @@ impl Transactions {
 
     /// Asks to end the transaction whose half message has this number.
     pub(super) fn claim(&self, number: u64) -> Claim {
-        match self.table.lock().claim(number) {
+        let mut table = self.table.lock();
+        let forgotten = table.is_forgotten(number);
+        match table.claim(number) {
+            State::Open if forgotten => Claim::Forgotten,
             State::Open => Claim::Granted,
             State::Claimed => Claim::Busy,
             State::Committed => Claim::Committed,

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Links of messages that were put back: 16 bytes each.
 const MOVES_MAX: usize = 1 << 20;
-/// Answers to copies that are no longer known.
+/// Rollbacks and late answers that are remembered.
 const LATE_MAX: usize = 1 << 16;
 /// States in one word.
 const PER_WORD: u64 = 32;
@@ -73,7 +73,7 @@ pub(super) struct Table {
     states: VecDeque<u64>,
     /// Old and new number, ascending by the old one.
     moves: VecDeque<(u64, u64)>,
-    /// Ends of numbers below `base` that led nowhere.
+    /// Rollbacks below `base`, and ends of numbers there that led nowhere; the newest [`LATE_MAX`].
     late: BTreeMap<u64, State>,
     /// Ended, but not yet said so in the op queue.
     unsaid: VecDeque<u64>,
@@ -117,6 +117,14 @@ impl Table {
             .place(number)
             .and_then(|(word, shift)| Some(*self.states.get(word)? >> shift));
         State::from_bits(word.unwrap_or(0))
+    }
+
+    /// From here on all is open.
+    fn states_end(&self) -> u64 {
+        let words = u64::try_from(self.states.len()).unwrap_or(u64::MAX);
+        (self.base / PER_WORD)
+            .saturating_add(words)
+            .saturating_mul(PER_WORD)
     }
 
     fn set(&mut self, number: u64, state: State) {
@@ -165,6 +173,12 @@ impl Table {
             }
         }
         state
+    }
+
+    /// Whether the check service has dealt with a message in a way that is not known any more.
+    pub(super) fn is_forgotten(&self, number: u64) -> bool {
+        let newest = self.newest(number);
+        newest < self.base && !self.late.contains_key(&newest)
     }
 
     /// Gives a claim up: the commit could not be stored.
@@ -217,6 +231,15 @@ impl Table {
     pub(super) fn advance(&mut self, base: u64) {
         if base <= self.base {
             return;
+        }
+        // A commit after a rollback is refused for longer than the question is open.
+        for number in self.base..base.min(self.states_end()) {
+            if self.state(number) == State::Over {
+                self.late.insert(number, State::Over);
+            }
+        }
+        while self.late.len() > LATE_MAX {
+            self.late.pop_first();
         }
         let words = (base / PER_WORD).saturating_sub(self.base / PER_WORD);
         let words = usize::try_from(words).unwrap_or(usize::MAX);
@@ -289,7 +312,7 @@ mod tests {
         assert_eq!(table.state(131), State::Open);
         table.advance(131);
         assert_eq!(table.state(130), State::Open);
-        assert_eq!(table.states.len(), 0);
+        assert!(table.states.len() <= 1);
         assert_eq!(table.claim(131), State::Open);
     }
 
@@ -337,7 +360,18 @@ mod tests {
         assert_eq!(table.op_base(), 5);
         table.advance(10);
         assert_eq!(table.op_base(), 6);
+        assert!(table.is_forgotten(9));
         assert_eq!(table.unsaid_len(), 0);
+    }
+
+    #[test]
+    fn a_rollback_is_remembered() {
+        let mut table = Table::new(0, 0);
+        table.end(5, State::Over);
+        table.end(6, State::Committed);
+        table.advance(1_000_000);
+        assert_eq!(table.claim(5), State::Over);
+        assert!(table.is_forgotten(6) && !table.is_forgotten(5));
     }
 
     #[test]
