@@ -407,25 +407,12 @@ fn push_one(
     let (stored_in, queue_id) = match (timing, dead) {
         // Its delay counts from the commit on.
         (_, dead) if half => {
-            if options.reject_transaction_message {
-                return Err(transactions_forbidden(options));
-            }
             sys_flag &= !sysflag::TRANSACTION_ROLLBACK;
-            let topic = dead.as_ref().map_or(header.topic, TopicName::as_str);
-            let queue = dead.as_ref().map_or(message.queue_id, |_| QueueId::new(0));
-            let unique = sends.texts.get(facts.unique.clone()).unwrap_or_default();
-            let group = header.producer_group;
-            records::make_half(&mut sends.properties, unique, group, (topic, queue));
-            let half = TopicName::stored(names::HALF_TOPIC);
-            (Some(half), transaction::QUEUE)
+            let real = real_place(dead.as_ref(), message);
+            hide(message, &facts, sends, real)?
         }
         (Timing::Later { out_ms }, dead) => {
-            let real_queue = if dead.is_some() {
-                QueueId::new(0)
-            } else {
-                message.queue_id
-            };
-            let real_topic = dead.as_ref().map_or(header.topic, TopicName::as_str);
+            let (real_topic, real_queue) = real_place(dead.as_ref(), message);
             redirect::remember(&mut sends.properties, out_ms, real_topic, real_queue);
             if !topic.name.is_retry() {
                 recall = facts.write_recall_handle(real_topic, options, out_ms, &mut sends.texts);
@@ -489,14 +476,35 @@ fn is_half(header: &SendHeader<'_>, facts: &StoredProperties) -> bool {
     marked && !(header.reconsume_times > 0 && facts.delay_level > 0)
 }
 
-fn transactions_forbidden(options: &BrokerOptions) -> Refusal {
-    Refusal::new(
-        ResponseCode::NO_PERMISSION,
-        format!(
-            "the broker[{}] sending transaction message is forbidden",
-            options.broker_ip1
-        ),
-    )
+/// Where a message belongs that is stored elsewhere first.
+fn real_place<'a>(dead: Option<&'a TopicName>, message: &Message<'a, '_>) -> (&'a str, QueueId) {
+    match dead {
+        Some(dead) => (dead.as_str(), QueueId::new(0)),
+        None => (message.header.topic, message.queue_id),
+    }
+}
+
+/// Turns a message into a half message; says which queue takes it.
+fn hide(
+    message: &Message<'_, '_>,
+    facts: &StoredProperties,
+    sends: &mut SendBatch,
+    real: (&str, QueueId),
+) -> Result<(Option<TopicName>, QueueId), Refusal> {
+    if message.options.reject_transaction_message {
+        return Err(Refusal::new(
+            ResponseCode::NO_PERMISSION,
+            format!(
+                "the broker[{}] sending transaction message is forbidden",
+                message.options.broker_ip1
+            ),
+        ));
+    }
+    let unique = sends.texts.get(facts.unique.clone()).unwrap_or_default();
+    let group = message.header.producer_group;
+    records::make_half(&mut sends.properties, unique, group, real);
+    let topic = TopicName::stored(names::HALF_TOPIC);
+    Ok((Some(topic), transaction::QUEUE))
 }
 
 /// Neither half nor rolled back: only such messages can be delayed.
