@@ -68,10 +68,11 @@ impl<'a> Properties<'a> {
             if let Some((&NAME_END, value)) =
                 pair.strip_prefix(wanted).and_then(<[u8]>::split_first)
             {
-                found = Some(value).filter(|value| !value.is_empty()).or(found);
+                let readable = str::from_utf8(value).ok();
+                found = readable.filter(|value| !value.is_empty()).or(found);
             }
         }
-        found.and_then(|value| str::from_utf8(value).ok())
+        found
     }
 }
 
@@ -179,6 +180,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_unreadable_value_hides_no_readable_one() {
+        let properties = Properties::new(b"a\x01one\x02a\x01\xff\x02");
+        assert_eq!(properties.get("a"), Some("one"));
+        assert_eq!(properties.iter().collect::<Vec<_>>(), [("a", "one")]);
+    }
 
     #[test]
     fn reads_what_java_writes() {

@@ -1,5 +1,7 @@
 //! Bytes from outside that mean harm: on every port, in requests, in every file of a store.
 
+#![allow(clippy::unwrap_used, reason = "a test, its helpers included")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -118,8 +120,8 @@ fn assert_serves(node: &NodeProcess) {
 #[test]
 fn bad_requests_get_apaches_codes() {
     let root = tempfile::tempdir().unwrap();
-    let node = NodeProcess::start(&root.path().join("node"), &[]);
-    let mut wire = Wire::connect(node.broker).unwrap();
+    let server = NodeProcess::start(&root.path().join("node"), &[]);
+    let mut wire = Wire::connect(server.broker).unwrap();
     let none = PropertiesBuf::new();
     let long_topic = "t".repeat(128);
     let mut no_fields = send(TOPIC, 0, "x", &none);
@@ -171,7 +173,7 @@ fn bad_requests_get_apaches_codes() {
             "{what}: the answer has no reason"
         );
     }
-    assert_serves(&node);
+    assert_serves(&server);
 }
 
 /// Every file a stopped node leaves behind, except the lock.

@@ -58,7 +58,7 @@ impl Wire {
             {
                 return Ok(frame);
             }
-            let mut chunk = [0; 64 * 1024];
+            let mut chunk = [0; 16 * 1024];
             let count = self.socket.read(&mut chunk)?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -100,11 +100,12 @@ impl Wire {
                     }
                     offset = header.next_begin_offset;
                 }
-                ResponseCode::PULL_NOT_FOUND => return Ok(messages),
                 ResponseCode::PULL_OFFSET_MOVED if header.next_begin_offset != offset => {
-                    offset = header.next_begin_offset
+                    offset = header.next_begin_offset;
                 }
-                ResponseCode::PULL_OFFSET_MOVED => return Ok(messages),
+                ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_OFFSET_MOVED => {
+                    return Ok(messages);
+                }
                 code => {
                     return Err(io::Error::other(format!(
                         "pull of {topic}/{queue_id} @{offset}: {code:?} {:?}",
