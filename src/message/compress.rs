@@ -30,7 +30,15 @@ pub fn decompress(sys_flag: i32, body: &[u8], limit: usize) -> Result<Vec<u8>, C
         }
         None => Ok(body.to_vec()),
         Some(Compression::Zlib) => unpack(flate2::read::ZlibDecoder::new(body), limit),
-        Some(Compression::Lz4) => unpack(lz4_flex::frame::FrameDecoder::new(body), limit),
+        Some(Compression::Lz4) => {
+            let plain = unpack(lz4_flex::frame::FrameDecoder::new(body), limit)?;
+            // Its decoder takes a header that is cut short for the end, and nobody packs nothing.
+            if plain.is_empty() {
+                let cut_short = std::io::ErrorKind::UnexpectedEof;
+                return Err(CompressError::Damaged(cut_short.into()));
+            }
+            Ok(plain)
+        }
         Some(Compression::Zstd) => {
             let decoder = ruzstd::decoding::StreamingDecoder::new(body)
                 .map_err(|error| CompressError::Damaged(std::io::Error::other(error)))?;

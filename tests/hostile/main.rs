@@ -239,20 +239,17 @@ fn start_on_damage(data_dir: &Path, settings: &[&str], file: &str) {
     let log = data_dir.with_extension("log");
     let _ = std::fs::remove_file(&log);
     let started = std::panic::catch_unwind(|| NodeProcess::start(data_dir, settings));
-    match started {
-        Ok(node) => {
-            assert_serves(&node);
-            assert!(!node.log().contains("panicked"), "{file}: {}", node.log());
-            assert_eq!(node.stop(), Some(0), "{file}");
-        }
-        Err(_) => {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            let base = file.rsplit('/').next().unwrap();
-            assert!(
-                said.contains(base) && !said.contains("panicked"),
-                "{file} is damaged, the node said: {said}"
-            );
-        }
+    if let Ok(node) = started {
+        assert_serves(&node);
+        assert!(!node.log().contains("panicked"), "{file}: {}", node.log());
+        assert_eq!(node.stop(), Some(0), "{file}");
+    } else {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let base = file.rsplit('/').next().unwrap();
+        assert!(
+            said.contains(base) && !said.contains("panicked"),
+            "{file} is damaged, the node said: {said}"
+        );
     }
 }
 
