@@ -50,7 +50,7 @@ Register-ArgumentCompleter -Native -CommandName 'rmq' -ScriptBlock {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Configuration file: Apache''s broker.conf, or the same keys in YAML')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file: Apache''s broker.conf, or the same keys in YAML')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where the data is kept [default: the platform''s data directory]')
-            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Address to listen on; ADDR:0 takes free ports [default: 127.0.0.1; all addresses if another one is advertised]')
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Port of the name server, 0 for any free one [default: 9876]')
             [CompletionResult]::new('--broker-port', '--broker-port', [CompletionResultType]::ParameterName, 'Port of the broker, 0 for any free one; the port two below is taken as well [default: 10911]')
             [CompletionResult]::new('--advertise', '--advertise', [CompletionResultType]::ParameterName, 'Host that clients are told to connect to')

@@ -46,7 +46,7 @@ set edit:completion:arg-completer[rmq] = {|@words|
             cand -c 'Configuration file: Apache''s broker.conf, or the same keys in YAML'
             cand --config 'Configuration file: Apache''s broker.conf, or the same keys in YAML'
             cand --data-dir 'Where the data is kept [default: the platform''s data directory]'
-            cand --listen 'Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]'
+            cand --listen 'Address to listen on; ADDR:0 takes free ports [default: 127.0.0.1; all addresses if another one is advertised]'
             cand --port 'Port of the name server, 0 for any free one [default: 9876]'
             cand --broker-port 'Port of the broker, 0 for any free one; the port two below is taken as well [default: 10911]'
             cand --advertise 'Host that clients are told to connect to'

@@ -56,7 +56,7 @@ namesrv\t'Name server alone'
 broker\t'Broker alone'"
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -s c -l config -d 'Configuration file: Apache\'s broker.conf, or the same keys in YAML' -r -F
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -l data-dir -d 'Where the data is kept [default: the platform\'s data directory]' -r -F
-complete -c rmq -n "__fish_rmq_using_subcommand serve" -l listen -d 'Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]' -r
+complete -c rmq -n "__fish_rmq_using_subcommand serve" -l listen -d 'Address to listen on; ADDR:0 takes free ports [default: 127.0.0.1; all addresses if another one is advertised]' -r
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -l port -d 'Port of the name server, 0 for any free one [default: 9876]' -r
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -l broker-port -d 'Port of the broker, 0 for any free one; the port two below is taken as well [default: 10911]' -r
 complete -c rmq -n "__fish_rmq_using_subcommand serve" -l advertise -d 'Host that clients are told to connect to' -r

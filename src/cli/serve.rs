@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Time stands still until `rmq clock advance` moves it: delays, retries and retention in the hands of a test
     #[arg(long, env = "RMQ_VIRTUAL_CLOCK", hide_env_values = true)]
     virtual_clock: bool,
-    /// Address to listen on [default: 127.0.0.1; all addresses if another one is advertised]
+    /// Address to listen on; ADDR:0 takes free ports [default: 127.0.0.1; all addresses if another one is advertised]
     #[arg(long, value_name = "ADDR", env = "RMQ_LISTEN", hide_env_values = true)]
     listen: Option<String>,
     /// Port of the name server, 0 for any free one [default: 9876]
@@ -203,6 +203,8 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
 }
 
 fn flags(args: Args, context: &Context) -> Flags {
+    let (listen, any_port) = split_listen(args.listen);
+    let free_port = any_port.then_some(0);
     Flags {
         role: match args.role {
             RoleArg::All => Role::All,
@@ -213,14 +215,28 @@ fn flags(args: Args, context: &Context) -> Flags {
         data_dir: args.data_dir,
         ephemeral: args.ephemeral,
         virtual_clock: args.virtual_clock,
-        listen: args.listen,
-        port: args.port,
-        broker_port: args.broker_port,
+        listen,
+        port: args.port.or(free_port),
+        broker_port: args.broker_port.or(free_port),
         advertise: args.advertise,
         namesrv: context.global.namesrv.clone(),
         fsync: args.fsync.map(|when| when == Fsync::Always),
         topics: args.topics,
         settings: args.settings,
+    }
+}
+
+/// Takes `:0` off an address: the node has several ports, so free ones are the only port an address can name.
+fn split_listen(listen: Option<String>) -> (Option<String>, bool) {
+    let Some(text) = listen else {
+        return (None, false);
+    };
+    match text.strip_suffix(":0") {
+        Some(host) if !host.contains(':') => (Some(host.to_owned()), true),
+        Some(host) if host.starts_with('[') && host.ends_with(']') => {
+            (Some(host.trim_matches(['[', ']']).to_owned()), true)
+        }
+        _ => (Some(text), false),
     }
 }
 
@@ -434,5 +450,16 @@ mod tests {
         ];
         let unknown = unknown_variables(names.into_iter().map(str::to_owned));
         assert_eq!(unknown, ["RMQ_FOO", "RMQ_LISTENPORT"]);
+    }
+
+    #[test]
+    fn an_address_may_ask_for_free_ports() {
+        let split = |text: &str| split_listen(Some(text.to_owned()));
+        assert_eq!(split("127.0.0.1:0"), (Some("127.0.0.1".to_owned()), true));
+        assert_eq!(split("[::1]:0"), (Some("::1".to_owned()), true));
+        assert_eq!(split("::1"), (Some("::1".to_owned()), false));
+        assert_eq!(split("::0"), (Some("::0".to_owned()), false));
+        assert_eq!(split("localhost"), (Some("localhost".to_owned()), false));
+        assert_eq!(split_listen(None), (None, false));
     }
 }

@@ -98,7 +98,7 @@ impl Apache {
             .spawn()
             .unwrap();
         self.children.push(child);
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_mins(2);
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
         while !said().contains("boot success") || TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = self.children.last_mut().unwrap().try_wait().unwrap();

@@ -3,6 +3,11 @@
 //! Ignored unless asked for: they need a JDK, Apache's jars in `ROCKETMQ_JAVA_LIB`, and about a minute.
 //! `ROCKETMQ_JAVA_LIB=… cargo test --test compat -- --ignored`
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

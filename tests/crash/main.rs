@@ -3,6 +3,11 @@
 //! `RMQ_CRASH_ROUNDS` sets the number of rounds (default 4; 20 before a release), `RMQ_CRASH_SEED` the seed from which
 //! the moments of the kills follow.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -25,7 +30,7 @@ const QUEUES: i32 = 4;
 const PRODUCERS: usize = 6;
 const IN_FLIGHT: usize = 16;
 
-/// SYNC_FLUSH, and files small enough that every round crosses some borders.
+/// `SYNC_FLUSH`, and files small enough that every round crosses some borders.
 const SETTINGS: &[&str] = &[
     "flushDiskType=SYNC_FLUSH",
     "mappedFileSizeCommitLog=1048576",
@@ -94,7 +99,7 @@ fn produce_until_killed(node: NodeProcess, round: u64, kill_after: usize, ledger
             std::thread::spawn(move || produce(broker, round, producer, &ledger, &acknowledged))
         })
         .collect();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while acknowledged.load(Ordering::Relaxed) < kill_after {
         assert!(
             Instant::now() < deadline,

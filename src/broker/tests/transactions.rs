@@ -362,7 +362,8 @@ async fn a_late_answer_to_the_first_copy_ends_the_transaction() {
     let asked = producer.questions.lock().len();
     bank.pass(20).await;
     assert!(producer.questions.lock().len() <= asked + 1);
-    for question in producer.questions.lock().clone() {
+    let questions = producer.questions.lock().clone();
+    for question in questions {
         let again = call(&channel, end(question.end, COMMIT)).await;
         assert_eq!(again.code, ResponseCode::SUCCESS);
     }
