@@ -105,13 +105,8 @@ fn relink(
         before = entry.log_offset.unsigned_abs();
         kept = number;
     }
-    if !trust.clean && kept + 1 == limit && before < trust.below {
-        // The last record's keys may be there in part only: they are filed again.
-        while kept > 0 && read(kept).is_some_and(|entry| entry.log_offset.unsigned_abs() == before)
-        {
-            kept -= 1;
-        }
-    }
+    // The last record kept needs no second look: what lies below the trusted position was filed whole before the
+    // checkpoint named it, and recovery, which walks from there on, would not file it again.
     let (Some(first), Some(last)) = (read(1).filter(|_| kept > 0), read(kept)) else {
         return Ok(None);
     };
