@@ -15,7 +15,7 @@ use super::Broker;
 use super::kept::{Form, Kept};
 use super::topics::next_version;
 use crate::base::{LogOffset, QueueId, TopicName};
-use crate::message::{Draft, Record, names};
+use crate::message::{Record, names};
 use crate::protocol::body::offset::{DelayOffsetSerializeWrapper, QueueOffsets};
 use crate::protocol::fastjson;
 use crate::store::Queue;
@@ -199,19 +199,11 @@ fn deliver(broker: &Arc<Broker>, records: &[LogOffset]) -> bool {
             continue;
         };
         let queue = broker.store.queue(&topic, queue_id);
-        let draft = Draft {
-            topic: topic.as_str(),
-            queue_id: queue_id.to_wire(),
-            flag: record.flag,
-            sys_flag: record.sys_flag,
-            born_timestamp: record.born_timestamp,
-            born_host: record.born_host,
-            store_host: record.store_host,
-            reconsume_times: record.reconsume_times,
-            prepared_transaction_offset: 0,
-            body: record.body,
-            properties: record.properties.as_bytes(),
-        };
+        let draft = record.draft_for(
+            topic.as_str(),
+            queue_id.to_wire(),
+            record.properties.as_bytes(),
+        );
         match group.push(&draft, &queue) {
             Ok(_) => touched.push((topic, queue_id)),
             Err(error) => tracing::warn!(%at, "a delayed message cannot be stored: {error}"),

@@ -232,6 +232,26 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// The same message for another place: everything kept but topic, queue and properties. It commits no half message.
+    pub fn draft_for<'d>(&self, topic: &'d str, queue_id: i32, properties: &'d [u8]) -> Draft<'d>
+    where
+        'a: 'd,
+    {
+        Draft {
+            topic,
+            queue_id,
+            flag: self.flag,
+            sys_flag: self.sys_flag,
+            born_timestamp: self.born_timestamp,
+            born_host: self.born_host,
+            store_host: self.store_host,
+            reconsume_times: self.reconsume_times,
+            prepared_transaction_offset: 0,
+            body: self.body,
+            properties,
+        }
+    }
+
     /// Whether the body is the one that was stored.
     pub fn crc_ok(&self) -> bool {
         body_crc(self.body) == self.body_crc

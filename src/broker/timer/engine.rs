@@ -16,7 +16,7 @@ use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
 use crate::message::hash::java_string_hash;
 use crate::message::properties::write_pair;
-use crate::message::{Draft, PropertiesBuf, Record, names};
+use crate::message::{PropertiesBuf, Record, names};
 use crate::store::timer::format::{Check, KIND_DELETE, KIND_ROLL, SLOTS};
 use crate::store::timer::{Due, TimerFiles, Waiting};
 use crate::store::{AppendGroup, Store};
@@ -271,19 +271,7 @@ impl Engine {
             (TopicName::stored(real_topic), real_queue)
         };
         let queue = broker.store.queue(&topic, queue_id);
-        let draft = Draft {
-            topic: topic.as_str(),
-            queue_id: queue_id.to_wire(),
-            flag: record.flag,
-            sys_flag: record.sys_flag,
-            born_timestamp: record.born_timestamp,
-            born_host: record.born_host,
-            store_host: record.store_host,
-            reconsume_times: record.reconsume_times,
-            prepared_transaction_offset: 0,
-            body: record.body,
-            properties: &self.properties,
-        };
+        let draft = record.draft_for(topic.as_str(), queue_id.to_wire(), &self.properties);
         match self.group.push(&draft, &queue) {
             Ok(_) => self.touched.push((topic, queue_id)),
             Err(error) => tracing::warn!(at, "a timer message cannot be delivered: {error}"),

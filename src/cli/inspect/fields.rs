@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::{Map, Value, json};
 
 use crate::base::LogOffset;
+use crate::cli::records::hex;
 use crate::cli::times::show_time;
 use crate::message::record::{MAGIC_BLANK, MAGIC_V2, MIN_BYTES, Record, body_crc};
 use crate::message::sysflag::{self, Compression};
@@ -258,14 +259,6 @@ fn properties<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String
 
 fn magic(magic: u32) -> String {
     format!("0x{magic:08X}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// As Java prints it: an IPv6 address with all its groups and without brackets.
