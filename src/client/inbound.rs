@@ -1,8 +1,8 @@
 //! Requests that brokers send to this client on its own connections.
 //!
-//! Answered or acted on: 40 (members changed), 220 (reset offsets), 221 (report offsets), 307 (running info) and 309
-//! (consume one message). 39 (check a transaction) is logged and ignored, because this client sends no transactions.
-//! Anything else is answered with "not supported".
+//! Answered or acted on: 40 (members changed), 220 (reset offsets), 221 (report offsets), 307 (running info), 309
+//! (consume one message) and 39 (check a transaction; the checker answers later by a request of its own). Anything else is
+//! answered with "not supported".
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{BrokerName, QueueId, TopicName};
-use crate::message::Record;
+use crate::message::{Record, names};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Head, Serialization};
 use crate::protocol::fastjson;
 use crate::protocol::frame::Frame;
 use crate::protocol::header::HeaderError;
+use crate::protocol::header::send::CheckTransactionStateRequestHeader;
 use crate::remoting::{Channel, Service};
 use crate::sys::Clock;
 
@@ -24,6 +25,7 @@ use super::members::Members;
 use super::message::Received;
 use super::queue::MessageQueue;
 use super::reports;
+use super::transaction::{Place, Question};
 
 /// The service behind every connection of a client.
 #[derive(Debug)]
@@ -56,10 +58,7 @@ impl Inbound {
             RequestCode::GET_CONSUMER_RUNNING_INFO => Some(self.running_info(&head)?),
             RequestCode::CONSUME_MESSAGE_DIRECTLY => self.consume_directly(&head, &body, &asker)?,
             RequestCode::CHECK_TRANSACTION_STATE => {
-                tracing::warn!(
-                    peer = %channel.peer(),
-                    "a broker asks about a transaction; this client sends none, so another member of the producer group has to answer"
-                );
+                self.check_transaction(channel, &head, &body)?;
                 None
             }
             code => {
@@ -115,6 +114,43 @@ impl Inbound {
         };
         let body = reports::running_info(&core)?;
         Ok(Command::response(ResponseCode::SUCCESS).with_body(body))
+    }
+
+    /// Hands a broker's question to the checker of the producer group. What finds no room is asked again.
+    fn check_transaction(
+        &self,
+        channel: &Arc<Channel>,
+        head: &Head<'_>,
+        body: &Bytes,
+    ) -> Result<(), Problem> {
+        let header: CheckTransactionStateRequestHeader<'_> = head.header()?;
+        let record = Record::parse(body).map_err(|error| Problem(error.to_string()))?;
+        let broker = BrokerName::stored(header.broker_name.unwrap_or_default());
+        let message = Received::from_record(&record, body, &broker);
+        let group = message.properties.get(names::PGROUP).unwrap_or_default();
+        let Some(questions) = self.members.checker(group) else {
+            tracing::warn!(
+                peer = %channel.peer(), group,
+                "a broker asks about a transaction, and this client has no checker for the group: another member has to answer"
+            );
+            return Ok(());
+        };
+        let message_id = message.message_id();
+        let place = Place {
+            number: header.tran_state_table_offset,
+            log_offset: header.commit_log_offset,
+            transaction_id: header.transaction_id.unwrap_or(&message_id).to_owned(),
+            message_id,
+        };
+        let question = Question {
+            channel: Arc::clone(channel),
+            place,
+            message,
+        };
+        if questions.try_send(question).is_err() {
+            tracing::debug!("a question about a transaction finds no room");
+        }
+        Ok(())
     }
 
     /// Hands the message in the body to the application; the answer follows when it says what became of it.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use tokio::sync::mpsc::Sender;
 
 use crate::base::GroupName;
 
 use super::consumer::Core;
 use super::error::ClientError;
+use super::transaction::Question;
 
 #[derive(Debug, Default)]
 pub(crate) struct Members(Mutex<Table>);
@@ -18,6 +20,8 @@ struct Table {
     /// Producer groups and how many handles each has.
     producers: BTreeMap<GroupName, usize>,
     consumers: BTreeMap<GroupName, Weak<Core>>,
+    /// Who answers for a producer group when a broker asks about a transaction.
+    checkers: BTreeMap<GroupName, Sender<Question>>,
 }
 
 impl Members {
@@ -61,6 +65,30 @@ impl Members {
 
     pub(crate) fn remove_consumer(&self, group: &GroupName) {
         self.0.lock().consumers.remove(group);
+    }
+
+    /// One checker for a group in one client: a broker asks the client, not a handle.
+    pub(crate) fn add_checker(
+        &self,
+        group: &GroupName,
+        questions: Sender<Question>,
+    ) -> Result<(), ClientError> {
+        let mut table = self.0.lock();
+        if table.checkers.contains_key(group) {
+            return Err(ClientError::Usage(format!(
+                "this client already has a transaction producer in group {group}; clone it or connect another client"
+            )));
+        }
+        table.checkers.insert(group.clone(), questions);
+        Ok(())
+    }
+
+    pub(crate) fn remove_checker(&self, group: &GroupName) {
+        self.0.lock().checkers.remove(group);
+    }
+
+    pub(crate) fn checker(&self, group: &str) -> Option<Sender<Question>> {
+        self.0.lock().checkers.get(group).cloned()
     }
 
     pub(crate) fn producers(&self) -> Vec<GroupName> {

@@ -148,6 +148,15 @@ impl Message {
         self
     }
 
+    /// A half message is not asked about before it is so old, whatever the broker's `transactionTimeOut` is.
+    #[must_use]
+    pub fn with_check_immunity(mut self, age: std::time::Duration) -> Self {
+        let seconds = age.as_secs().to_string();
+        self.properties
+            .set(names::CHECK_IMMUNITY_TIME_IN_SECONDS, seconds);
+        self
+    }
+
     /// Sets the number that is free for the application.
     #[must_use]
     pub fn with_flag(mut self, flag: i32) -> Self {
@@ -210,6 +219,7 @@ impl Message {
             names::KEYS,
             names::DELAY,
             names::TIMER_DELIVER_MS,
+            names::CHECK_IMMUNITY_TIME_IN_SECONDS,
         ];
         match self
             .properties

@@ -4,12 +4,13 @@
 //! routes and heartbeats, and is shared by the handles made from it:
 //!
 //! * [`Client::producer`] sends messages ([`Producer`]),
+//! * [`Client::transaction_producer`] sends messages that count only when committed ([`TransactionProducer`]),
 //! * [`Client::consumer`] is a member of a consumer group ([`Consumer`], [`Delivery`]),
 //! * [`Client::reader`] reads a topic without a group and without moving any offset ([`PullReader`]),
 //! * [`Client::admin`] asks about and changes topics and offsets ([`Admin`]).
 //!
 //! It speaks the remoting protocol of Apache RocketMQ 4.x and 5.x and works against Apache's servers as well as
-//! against `rmq serve`. Absent on purpose so far: TLS, access control, transactions, request-reply, POP.
+//! against `rmq serve`. Absent on purpose so far: TLS, access control, request-reply, POP.
 //!
 //! Lock order: every table in here is a leaf; no lock is held while waiting.
 
@@ -32,6 +33,7 @@ mod shared;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,7 @@ pub use self::queue::MessageQueue;
 pub use self::reader::{PullReader, ReadFrom, ReadOptions};
 pub use self::route::{Route, RouteBroker, RouteQueues};
 pub use self::subscription::Subscription;
+pub use self::transaction::{Decision, Half, TransactionOptions, TransactionProducer};
 
 use self::inbound::Inbound;
 use self::members::Members;
@@ -146,6 +149,20 @@ impl Client {
     pub fn producer(&self, group: &str, options: ProducerOptions) -> Result<Producer, ClientError> {
         let group = GroupName::parse(group)?;
         Ok(Producer::join(self.clone(), group, options))
+    }
+
+    /// A producer of transactional messages in `group`. `checker` answers for every member of the group: brokers ask
+    /// whoever lives about messages that were neither committed nor rolled back.
+    pub async fn transaction_producer<A>(
+        &self,
+        group: &str,
+        options: TransactionOptions,
+        checker: impl Fn(Received) -> A + Send + Sync + 'static,
+    ) -> Result<TransactionProducer, ClientError>
+    where
+        A: Future<Output = Decision> + Send + 'static,
+    {
+        TransactionProducer::join(self.clone(), group, options, checker).await
     }
 
     /// A member of the consumer group `group`. It is a member as soon as this returns; queues fall to it a moment

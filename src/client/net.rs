@@ -164,7 +164,7 @@ impl Drop for Net {
 }
 
 /// Brokers show what their clients are written in.
-fn ours(mut request: Command) -> Command {
+pub(crate) fn ours(mut request: Command) -> Command {
     request.language = LanguageCode::RUST;
     request
 }

@@ -2,7 +2,8 @@
 //!
 //! Queues are taken in turn. A send that fails in a way another broker might not is tried again, on another broker
 //! if there is one, until it succeeded, the tries are used up or the time is. A message may therefore be stored
-//! twice: the answer of the first try can get lost. Absent on purpose: transactions and request-reply.
+//! twice: the answer of the first try can get lost. Absent on purpose: request-reply; transactions
+//! are in [`super::transaction`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::base::{BrokerName, GroupName, QueueId, TopicName};
+use crate::message::id::parse_offset_message_id;
 use crate::message::{batch, compress, names, sysflag};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Reply};
@@ -103,6 +105,14 @@ pub struct SendReceipt {
     pub queue: MessageQueue,
     /// Its number in the queue. For a delayed message: in the queue where it waits.
     pub queue_offset: i64,
+}
+
+impl SendReceipt {
+    /// The message's place in the broker's log; `None` if the broker named none.
+    pub(super) fn log_offset(&self) -> Option<i64> {
+        let (_, at) = parse_offset_message_id(&self.offset_message_id)?;
+        Some(at.to_wire())
+    }
 }
 
 /// Sends messages as a member of a producer group. Cheap to clone; the last clone leaves the group.
@@ -210,6 +220,26 @@ impl Producer {
             .attempt(&route, &queue, &parcel, self.0.options.send_timeout)
             .await?;
         Self::receipt(queue, &reply, id)
+    }
+
+    /// Stores a half message; [`super::TransactionProducer`] ends it. Also returns the id of the transaction.
+    pub(super) async fn send_half(
+        &self,
+        mut message: Message,
+    ) -> Result<(SendReceipt, String), ClientError> {
+        message.check_property_names()?;
+        message.properties.set(names::TRAN_MSG, "true");
+        message.properties.set(names::PGROUP, self.0.group.as_str());
+        let (mut parcel, id) = self.parcel(message)?;
+        parcel.sys_flag |= sysflag::TRANSACTION_PREPARED;
+        let (queue, reply) = self.deliver(&parcel).await?;
+        let header: SendMessageResponseHeader<'_> = reply
+            .header()
+            .map_err(|error| unreadable(queue.broker.as_str(), RequestCode::SEND_MESSAGE, error))?;
+        let transaction_id = header.transaction_id.unwrap_or(&id).to_owned();
+        // The broker answers with the half queue's number; the message goes to the queue that was chosen.
+        let stored = Self::receipt(queue.clone(), &reply, id)?;
+        Ok((SendReceipt { queue, ..stored }, transaction_id))
     }
 
     /// Sends a message and does not wait. That it was handed to a connection is all that `Ok` means.
@@ -487,7 +517,7 @@ fn wire_text(message: &Message) -> Result<String, ClientError> {
     })
 }
 
-fn master(route: &Route, queue: &MessageQueue) -> Result<String, ClientError> {
+pub(super) fn master(route: &Route, queue: &MessageQueue) -> Result<String, ClientError> {
     route
         .broker(&queue.broker)
         .and_then(|broker| broker.master())

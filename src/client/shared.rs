@@ -15,6 +15,7 @@ use super::ClientOptions;
 use super::error::ClientError;
 use super::members::Members;
 use super::net::Net;
+use super::producer::master;
 use super::queue::MessageQueue;
 use super::routes::Routes;
 
@@ -95,6 +96,15 @@ impl Shared {
             topic: queue.topic.to_string(),
             reason: "the queue's broker is gone",
         })
+    }
+
+    /// The address of the master of a queue's broker.
+    pub(crate) async fn master_address(&self, queue: &MessageQueue) -> Result<String, ClientError> {
+        let route = self.routes.for_sending(&queue.topic).await?;
+        if let Ok(address) = master(&route, queue) {
+            return Ok(address);
+        }
+        master(&*self.routes.refresh(&queue.topic).await?, queue)
     }
 
     /// Tells all known brokers, without waiting, that this client leaves a group.

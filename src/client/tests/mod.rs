@@ -1,5 +1,7 @@
 //! The client against a scripted name server and brokers, on real sockets: what a real broker does too rarely.
 
+mod transactions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
