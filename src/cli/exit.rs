@@ -111,6 +111,8 @@ impl From<ClientError> for CliError {
             ClientError::Refused { code, .. } => refused(ResponseCode(*code), &error),
             ClientError::NoRoute { .. } => Self::not_found(&error)
                 .hint("topics appear with their broker's registration; rmq send creates them if the broker may"),
+            ClientError::NoBroker { .. } => Self::not_found(&error)
+                .hint("brokers register within 30 s of their start; is this the right name server?"),
             ClientError::Name(_) | ClientError::Usage(_) | ClientError::Message { .. } => {
                 Self::usage(&error)
             }

@@ -73,6 +73,12 @@ pub enum ClientError {
         /// Unknown to the name server, or nothing writable or readable in it.
         reason: &'static str,
     },
+    /// There is no broker to ask.
+    #[error("{reason}")]
+    NoBroker {
+        /// The name server knows none, or none is a master.
+        reason: &'static str,
+    },
     /// The name of a topic or group breaks the rules.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -14,7 +14,7 @@
 //!
 //! Lock order: every table in here is a leaf; no lock is held while waiting.
 
-mod admin;
+pub mod admin;
 mod consumer;
 mod error;
 mod heartbeat;

@@ -54,6 +54,11 @@ impl Routes {
         }
     }
 
+    /// The name servers, in the order they were given.
+    pub(crate) fn name_servers(&self) -> &[String] {
+        &self.name_servers
+    }
+
     /// Finds a name server that answers; returns the address this machine has towards it. The question does not
     /// matter, but it is one every name server can answer.
     pub(crate) async fn first_contact(&self) -> Result<SocketAddr, ClientError> {

@@ -1,7 +1,6 @@
 //! What consumers and consume queues tell about themselves, and batch acknowledgement.
 //!
-//! Absent on purpose: `ConsumerRunningInfo` (307). Brokers hand it on as it is; a reader picks what it wants
-//! after [`crate::protocol::fastjson::to_strict`].
+//! `ConsumerRunningInfo` (307), which brokers hand on as it is, is in [`super::running`].
 
 use serde::{Deserialize, Serialize};
 

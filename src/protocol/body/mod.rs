@@ -8,6 +8,7 @@
 //! `config/`, [`super::fastjson::to_file`].
 
 pub mod assignment;
+pub mod auth;
 pub mod connection;
 pub mod consume;
 pub mod heartbeat;
@@ -18,6 +19,7 @@ pub mod offset;
 mod queue;
 pub mod register;
 pub mod route;
+pub mod running;
 pub mod stats;
 pub mod subscription_group;
 pub mod topic_config;

@@ -7,6 +7,7 @@
 //! As in Apache, a missing required field is an error naming it, unknown fields (`bname`, `ns`, `lo`, …) are
 //! ignored, and an empty text where a number is expected counts as absent.
 
+pub mod auth;
 pub mod broker;
 pub mod consumer;
 pub mod group;
