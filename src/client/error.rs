@@ -116,11 +116,21 @@ impl ClientError {
         )
     }
 
-    /// Whether a send that failed like this is tried on another broker, as Apache's producer does: everything
-    /// about the connection, and its list of codes (`DefaultMQProducer.retryResponseCodes`).
+    /// Whether a send that failed like this is tried on another broker, as Apache's producer does: what happens to
+    /// the connection, and its list of codes (`DefaultMQProducer.retryResponseCodes`).
+    ///
+    /// Not so a missing answer: the message may well be stored, and the time of the send is over with it.
     pub fn is_retried_elsewhere(&self) -> bool {
-        self.is_unreachable()
+        matches!(self, Self::Connect { .. } | Self::Lost { .. })
             || matches!(self.code(), Some(1 | 2 | 14 | 16 | 17 | 204 | 205 | 1500))
+    }
+
+    /// Whether the request may have been carried out all the same: it left, and no answer came.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. } | Self::Lost { .. } | Self::Unreadable { .. }
+        )
     }
 }
 

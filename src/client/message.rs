@@ -194,6 +194,12 @@ impl Message {
     /// The checks Apache's `Validators.checkMessage` makes, before anything leaves the process.
     pub(crate) fn check(&self, body_max: usize) -> Result<TopicName, ClientError> {
         let topic = TopicName::parse(&self.topic)?;
+        self.check_parts(body_max)?;
+        Ok(topic)
+    }
+
+    /// The same for everything but the topic.
+    pub(crate) fn check_parts(&self, body_max: usize) -> Result<(), ClientError> {
         let refuse = |reason: String| Err(ClientError::Message { reason });
         if self.body.is_empty() {
             return refuse("the body is empty, which brokers refuse".into());
@@ -209,7 +215,7 @@ impl Message {
                 return refuse(format!("property {name:?} has no name or no value"));
             }
         }
-        Ok(topic)
+        Ok(())
     }
 
     /// Refuses properties an application may not set; this client sets some of them itself, after this check.
@@ -402,7 +408,7 @@ mod tests {
         properties.set("mine", "1");
         properties.set(names::UNIQ_KEY, "ID");
         let mut block = stored("T", b"one", 0, &properties);
-        let packed = compress::compress_zlib(&[b'x'; 9000], 5);
+        let packed = compress::compress(sysflag::Compression::Zlib, &[b'x'; 9000]);
         block.extend(stored(
             "T",
             &packed,

@@ -17,7 +17,27 @@ use crate::remoting::{CallError, Channel, ConnLimits, connect};
 use super::error::ClientError;
 use super::inbound::Inbound;
 
-type Slot = Arc<OnceCell<Arc<Channel>>>;
+type Slot = Arc<Opening>;
+
+/// A connection that is open, or about to be.
+#[derive(Debug, Default)]
+struct Opening {
+    channel: OnceCell<Arc<Channel>>,
+    /// How many attempts have failed, and how the last one did.
+    failed: Mutex<(u64, Option<ClientError>)>,
+}
+
+impl Opening {
+    fn get(&self) -> Option<&Arc<Channel>> {
+        self.channel.get()
+    }
+
+    fn fail(&self, error: ClientError) -> ClientError {
+        let mut failed = self.failed.lock();
+        *failed = (failed.0 + 1, Some(error.clone()));
+        error
+    }
+}
 
 /// All connections of one client.
 #[derive(Debug)]
@@ -44,17 +64,26 @@ impl Net {
     ) -> Result<Arc<Channel>, ClientError> {
         let slot = self.slot(address);
         let limit = limit.min(self.connect_timeout);
-        let opened = slot.get_or_try_init(|| async {
-            connect(
-                address,
-                Arc::clone(&self.inbound),
-                ConnLimits::default(),
-                limit,
-            )
-            .await
-            .map_err(|error| connect_error(address, &error))
+        let failures = slot.failed.lock().0;
+        let opened = slot.channel.get_or_try_init(|| async {
+            // Whoever waited for an attempt that failed shares its end: a dead peer costs one attempt, not one for
+            // everybody in the queue.
+            if let (count, Some(error)) = &*slot.failed.lock()
+                && *count != failures
+            {
+                return Err(error.clone());
+            }
+            let inbound = Arc::clone(&self.inbound);
+            let attempt = connect(address, inbound, ConnLimits::default(), limit).await;
+            attempt.map_err(|error| slot.fail(connect_error(address, &error)))
         });
-        Ok(Arc::clone(opened.await?))
+        match tokio::time::timeout(limit, opened).await {
+            Ok(opened) => opened.cloned(),
+            Err(_elapsed) => Err(slot.fail(ClientError::Connect {
+                address: address.to_owned(),
+                reason: format!("no connection within {} ms", limit.as_millis()),
+            })),
+        }
     }
 
     /// The slot of an address; one whose connection has ended is replaced.

@@ -2,6 +2,9 @@
 
 use std::io::{Read, Write};
 
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use ruzstd::encoding::CompressionLevel;
+
 use super::sysflag::{self, Compression};
 
 /// Why a body cannot be unpacked.
@@ -60,13 +63,32 @@ fn unpack(packed: impl Read, limit: usize) -> Result<Vec<u8>, CompressError> {
     Ok(out)
 }
 
-/// Packs a body with zlib, as clients do by default. `level` is zlib's 0 to 9.
-pub fn compress_zlib(body: &[u8], level: u32) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(level.min(9)));
-    // Writing to a Vec cannot fail.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
+/// zlib's level in Apache's clients (`rocketmq.message.compressLevel`).
+const ZLIB_LEVEL: u32 = 5;
+
+/// Packs a body as clients do; the record's `sysFlag` must say how ([`sysflag::compressed_with`]).
+///
+/// LZ4 and Zstandard bodies are frames, which is what Apache's clients since 5.0 write and read.
+pub fn compress(method: Compression, body: &[u8]) -> Vec<u8> {
+    match method {
+        Compression::Zlib => {
+            let level = flate2::Compression::new(ZLIB_LEVEL);
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            // Writing to a Vec cannot fail.
+            let _ = encoder.write_all(body);
+            encoder.finish().unwrap_or_default()
+        }
+        Compression::Lz4 => {
+            // Java's reader takes frames of independent blocks only.
+            let info = FrameInfo::new()
+                .block_mode(BlockMode::Independent)
+                .block_size(BlockSize::Max64KB);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            let _ = encoder.write_all(body);
+            encoder.finish().unwrap_or_default()
+        }
+        Compression::Zstd => ruzstd::encoding::compress_to_vec(body, CompressionLevel::Fastest),
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +98,7 @@ mod tests {
     #[test]
     fn zlib_round_trips_and_is_bounded() {
         let body = vec![b'a'; 10_000];
-        let packed = compress_zlib(&body, 5);
+        let packed = compress(Compression::Zlib, &body);
         assert!(packed.len() < 100);
         assert_eq!(
             decompress(sysflag::COMPRESSED, &packed, 10_000).unwrap(),
@@ -90,5 +112,28 @@ mod tests {
             decompress(sysflag::COMPRESSED, b"junk", 9),
             Err(CompressError::Damaged(_))
         ));
+    }
+    #[test]
+    fn every_method_gives_the_body_back() {
+        let mut noise = 1_u32;
+        let mut random = |_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        };
+        let text = br#"{"id":42,"state":"paid","text":"a line like many others"}"#.repeat(5_000);
+        let bodies = [
+            vec![b'x'],
+            vec![0; 300_000],
+            (0..200_000).map(&mut random).collect::<Vec<u8>>(),
+            text,
+        ];
+        for method in [Compression::Zlib, Compression::Lz4, Compression::Zstd] {
+            for body in &bodies {
+                let packed = compress(method, body);
+                let flag = sysflag::compressed_with(method);
+                let plain = decompress(flag, &packed, body.len()).unwrap();
+                assert!(plain == *body, "{method:?} of {} bytes", body.len());
+            }
+        }
     }
 }

@@ -47,6 +47,16 @@ pub const fn compression(sys_flag: i32) -> Option<Compression> {
     }
 }
 
+/// The flags of a body compressed like this, the type spelled out as clients since 5.0 do.
+pub const fn compressed_with(method: Compression) -> i32 {
+    let kind = match method {
+        Compression::Lz4 => 1,
+        Compression::Zstd => 2,
+        Compression::Zlib => 3,
+    };
+    COMPRESSED | kind << 8
+}
+
 /// The transaction bits alone: 0, prepared, commit or rollback.
 pub const fn transaction(sys_flag: i32) -> i32 {
     sys_flag & TRANSACTION_ROLLBACK

@@ -21,7 +21,7 @@ use super::times::parse_time;
 use super::{Context, interrupted};
 use crate::base::units::parse_duration;
 use crate::client::{
-    BrokerName, Client, ClientError, ClientOptions, Message, Producer, ProducerOptions, QueueId,
+    Client, ClientError, ClientOptions, Message, MessageQueue, Producer, ProducerOptions,
     SendReceipt,
 };
 use groups::Groups;
@@ -251,7 +251,7 @@ struct Sender {
     producer: Producer,
     oneway: bool,
     batch: bool,
-    target: Option<(BrokerName, QueueId)>,
+    target: Option<MessageQueue>,
 }
 
 impl Sender {
@@ -289,8 +289,8 @@ impl Sender {
                 self.producer.send_oneway(message).await?;
                 Ok(Vec::new())
             }
-            Some((broker, queue)) => {
-                let receipt = self.producer.send_to_queue(message, broker, *queue).await?;
+            Some(queue) => {
+                let receipt = self.producer.send_to_queue(message, queue).await?;
                 Ok(vec![receipt])
             }
             None => Ok(vec![self.producer.send(message).await?]),
@@ -299,24 +299,19 @@ impl Sender {
 }
 
 /// The queue that `--queue` and `--broker` mean.
-async fn target(
-    client: &Client,
-    args: &Args,
-    queue: u32,
-) -> Result<(BrokerName, QueueId), CliError> {
+async fn target(client: &Client, args: &Args, queue: u32) -> Result<MessageQueue, CliError> {
     let route = client.admin().topic_route(&args.topic).await?;
-    let mut matching: Vec<BrokerName> = route
+    let mut matching: Vec<MessageQueue> = route
         .write_queues()
         .into_iter()
         .filter(|there| there.queue.get() == queue)
-        .map(|there| there.broker)
-        .filter(|broker| {
+        .filter(|there| {
             let wanted = args.broker.as_ref();
-            wanted.is_none_or(|wanted| broker.as_str() == wanted)
+            wanted.is_none_or(|wanted| there.broker.as_str() == wanted)
         })
         .collect();
     match (matching.pop(), matching.is_empty()) {
-        (Some(broker), true) => Ok((broker, QueueId::new(queue))),
+        (Some(queue), true) => Ok(queue),
         (Some(_), false) => Err(CliError::usage(format!(
             "several brokers have a queue {queue} of {}",
             args.topic

@@ -3,19 +3,20 @@
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::message::{Draft, names};
+use crate::message::Draft;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Head, Reply};
 use crate::protocol::frame::Frame;
 use crate::protocol::header::NoHeader;
 use crate::remoting::{Channel, ConnLimits, Server, Service, serve};
+
+mod sending;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -149,84 +150,6 @@ async fn connect(name_server: &Peer) -> Client {
     Client::connect([name_server.address()], ClientOptions::default())
         .await
         .unwrap()
-}
-
-#[tokio::test]
-async fn a_refused_send_goes_to_another_broker() {
-    let a = Peer::start(|_, _| Some(no(ResponseCode::SYSTEM_BUSY))).await;
-    let b = Peer::start(|_, _| Some(sent())).await;
-    let names = name_server(&["T"], 4, &[a.address(), b.address()]).await;
-    let client = connect(&names).await;
-    let producer = client.producer("g", ProducerOptions::default()).unwrap();
-    for _ in 0..8 {
-        let receipt = producer.send(Message::new("T", "x")).await.unwrap();
-        assert_eq!(receipt.queue.broker.as_str(), "b");
-        assert_eq!(receipt.queue_offset, 7);
-    }
-    let code = RequestCode::SEND_MESSAGE_V2;
-    assert_eq!(b.seen(code).len(), 8);
-    assert!(!a.seen(code).is_empty());
-    let first = &b.seen(code)[0].fields;
-    assert_eq!((first["a"].as_str(), first["b"].as_str()), ("g", "T"));
-    assert_eq!((first["c"].as_str(), first["d"].as_str()), ("TBW102", "4"));
-}
-
-#[tokio::test]
-async fn an_illegal_message_is_not_tried_again() {
-    let a = Peer::start(|_, _| Some(no(ResponseCode::MESSAGE_ILLEGAL))).await;
-    let names = name_server(&["T"], 4, &[a.address()]).await;
-    let client = connect(&names).await;
-    let producer = client.producer("g", ProducerOptions::default()).unwrap();
-    let error = producer.send(Message::new("T", "x")).await.unwrap_err();
-    assert_eq!(error.code(), Some(13));
-    assert_eq!(a.seen(RequestCode::SEND_MESSAGE_V2).len(), 1);
-}
-
-#[tokio::test]
-async fn a_send_is_tried_three_times_and_no_more() {
-    let a = Peer::start(|_, _| Some(no(ResponseCode::SERVICE_NOT_AVAILABLE))).await;
-    let names = name_server(&["T"], 4, &[a.address()]).await;
-    let client = connect(&names).await;
-    let producer = client.producer("g", ProducerOptions::default()).unwrap();
-    let error = producer.send(Message::new("T", "x")).await.unwrap_err();
-    assert_eq!(error.code(), Some(14));
-    assert_eq!(a.seen(RequestCode::SEND_MESSAGE_V2).len(), 3);
-}
-
-#[tokio::test]
-async fn a_silent_broker_costs_the_timeout_and_no_more() {
-    let a = Peer::start(|_, _| None).await;
-    let names = name_server(&["T"], 4, &[a.address()]).await;
-    let client = connect(&names).await;
-    let options = ProducerOptions {
-        send_timeout: Duration::from_millis(200),
-        ..ProducerOptions::default()
-    };
-    let producer = client.producer("g", options).unwrap();
-    let began = Instant::now();
-    let error = producer.send(Message::new("T", "x")).await.unwrap_err();
-    assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(2));
-}
-
-#[tokio::test]
-async fn a_new_topic_takes_the_template_and_large_bodies_are_packed() {
-    let a = Peer::start(|_, _| Some(sent())).await;
-    let names = name_server(&["TBW102"], 8, &[a.address()]).await;
-    let client = connect(&names).await;
-    let producer = client.producer("g", ProducerOptions::default()).unwrap();
-    let mut queues = BTreeSet::new();
-    for _ in 0..16 {
-        let message = Message::new("new", vec![b'x'; 5000]);
-        producer.send(message).await.unwrap();
-    }
-    for seen in a.seen(RequestCode::SEND_MESSAGE_V2) {
-        queues.insert(seen.fields["e"].clone());
-        // Compressed, with zlib.
-        assert_eq!(seen.fields["f"], "769");
-        assert!(seen.fields["i"].contains(names::UNIQ_KEY));
-    }
-    assert_eq!(queues.len(), 4, "at most four queues: {queues:?}");
 }
 
 /// A broker with an empty queue `T`/0 … and whoever is in `members`.

@@ -1,21 +1,24 @@
 //! Sending: the choice of queue, and what happens when a broker says no.
 //!
-//! Queues are taken in turn. A send that fails in a way another broker might not is tried again, on another broker
-//! if there is one, until it succeeded, the tries are used up or the time is. A message may therefore be stored
-//! twice: the answer of the first try can get lost. Absent on purpose: request-reply; transactions
-//! are in [`super::transaction`].
+//! Queues are taken in turn. A send that fails in a way another broker might not is tried again at once, on another
+//! broker if there is one, until it succeeded, the tries are used up or the time is. A message may therefore be
+//! stored twice: the connection can break between the two. What is never tried again: a message that must stay in
+//! its queue (an ordering key, a queue the caller chose), a one-way message, and a send whose answer did not come.
+//! Absent on purpose: transactions; they are in [`super::transaction`].
+
+mod fault;
+mod options;
+mod parcel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::base::{BrokerName, GroupName, QueueId, TopicName};
-use crate::message::id::parse_offset_message_id;
-use crate::message::{batch, compress, names, sysflag};
-use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::message::{java_string_hash, names, sysflag};
+use crate::protocol::codes::RequestCode;
 use crate::protocol::command::{Command, Reply};
 use crate::protocol::header::send::{SendMessageRequestHeaderV2, SendMessageResponseHeader};
 
@@ -27,93 +30,9 @@ use super::queue::MessageQueue;
 use super::route::Route;
 use super::routes::NEW_TOPIC_QUEUES;
 use super::shared::Shared;
-
-/// How a [`Producer`] sends.
-#[derive(Clone, Debug)]
-pub struct ProducerOptions {
-    /// The longest a send may take, all tries together.
-    pub send_timeout: Duration,
-    /// How often a failed send is tried again on another broker.
-    pub retries: u32,
-    /// Bodies of this size and more are packed with zlib; `None`: never.
-    pub compress_from_bytes: Option<usize>,
-    /// The largest body, as the broker's `maxMessageSize`.
-    pub body_bytes_max: usize,
-}
-
-impl Default for ProducerOptions {
-    fn default() -> Self {
-        Self {
-            send_timeout: Duration::from_secs(3),
-            retries: 2,
-            compress_from_bytes: Some(4096),
-            body_bytes_max: 4 << 20,
-        }
-    }
-}
-
-/// zlib's level in Apache's clients (`rocketmq.message.compressLevel`).
-const ZLIB_LEVEL: u32 = 5;
-/// `sysFlag` of a body packed with zlib, the type spelled out as clients since 5.0 do.
-const ZLIB_FLAG: i32 = sysflag::COMPRESSED | 0x300;
-
-/// How safely a message is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendStatus {
-    /// As safely as the broker is set up to.
-    Ok,
-    /// Stored in memory; the disk did not answer in time.
-    FlushDiskTimeout,
-    /// Stored on the master; the slave did not answer in time.
-    FlushSlaveTimeout,
-    /// Stored on the master; there is no slave.
-    SlaveNotAvailable,
-}
-
-impl SendStatus {
-    fn of(code: ResponseCode) -> Option<Self> {
-        match code {
-            ResponseCode::SUCCESS => Some(Self::Ok),
-            ResponseCode::FLUSH_DISK_TIMEOUT => Some(Self::FlushDiskTimeout),
-            ResponseCode::FLUSH_SLAVE_TIMEOUT => Some(Self::FlushSlaveTimeout),
-            ResponseCode::SLAVE_NOT_AVAILABLE => Some(Self::SlaveNotAvailable),
-            _ => None,
-        }
-    }
-
-    /// Apache's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "SEND_OK",
-            Self::FlushDiskTimeout => "FLUSH_DISK_TIMEOUT",
-            Self::FlushSlaveTimeout => "FLUSH_SLAVE_TIMEOUT",
-            Self::SlaveNotAvailable => "SLAVE_NOT_AVAILABLE",
-        }
-    }
-}
-
-/// Where a message was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendReceipt {
-    /// How safely.
-    pub status: SendStatus,
-    /// The id this client gave it (`UNIQ_KEY`).
-    pub message_id: String,
-    /// The id that names its place in the broker's log.
-    pub offset_message_id: String,
-    /// The queue.
-    pub queue: MessageQueue,
-    /// Its number in the queue. For a delayed message: in the queue where it waits.
-    pub queue_offset: i64,
-}
-
-impl SendReceipt {
-    /// The message's place in the broker's log; `None` if the broker named none.
-    pub(super) fn log_offset(&self) -> Option<i64> {
-        let (_, at) = parse_offset_message_id(&self.offset_message_id)?;
-        Some(at.to_wire())
-    }
-}
+use fault::Faults;
+pub use options::{ProducerOptions, SendReceipt, SendStatus};
+use parcel::Parcel;
 
 /// Sends messages as a member of a producer group. Cheap to clone; the last clone leaves the group.
 ///
@@ -137,20 +56,9 @@ struct Inner {
     group: GroupName,
     options: ProducerOptions,
     turn: AtomicUsize,
+    faults: Faults,
     /// Keeps heartbeats going. `None` for the producer messages are sent back with: brokers are not told about it.
     client: Option<Client>,
-}
-
-/// A request body that is ready to be sent to any queue of its topic.
-struct Parcel {
-    topic: TopicName,
-    code: RequestCode,
-    flag: i32,
-    sys_flag: i32,
-    properties: String,
-    body: Bytes,
-    reconsume_times: i32,
-    max_reconsume_times: Option<i32>,
 }
 
 impl Producer {
@@ -179,6 +87,7 @@ impl Producer {
             group,
             options,
             turn: AtomicUsize::new(turn),
+            faults: Faults::default(),
             client,
         }))
     }
@@ -201,25 +110,38 @@ impl Producer {
         Self::receipt(queue, &reply, id)
     }
 
-    /// Sends a message to one queue, without going elsewhere when that fails.
+    /// Sends a message to one queue, without going elsewhere, or trying again, when that fails.
     pub async fn send_to_queue(
         &self,
         message: Message,
-        broker: &BrokerName,
-        queue: QueueId,
+        queue: &MessageQueue,
     ) -> Result<SendReceipt, ClientError> {
         message.check_property_names()?;
         let (parcel, id) = self.parcel(message)?;
-        let queue = MessageQueue {
-            topic: parcel.topic.clone(),
-            broker: broker.clone(),
-            queue,
-        };
-        let route = self.0.shared.routes.for_sending(&parcel.topic).await?;
-        let reply = self
-            .attempt(&route, &queue, &parcel, self.0.options.send_timeout)
-            .await?;
+        let (queue, reply) = self.deliver_to(&parcel, queue).await?;
         Self::receipt(queue, &reply, id)
+    }
+
+    /// Sends a message to the queue that `key` belongs to: messages with one key stay in one order as long as the
+    /// topic keeps its queues. Never tried again, since a later message could overtake it.
+    pub async fn send_ordered(
+        &self,
+        message: Message,
+        key: &str,
+    ) -> Result<SendReceipt, ClientError> {
+        let queue = self.queue_for_key(message.topic(), key).await?;
+        let message = message.with_property(names::SHARDING_KEY, key);
+        self.send_to_queue(message, &queue).await
+    }
+
+    /// The queue that messages with this ordering key go to, by Java's hash of the key
+    /// (`SelectMessageQueueByHash`), so that Java producers and this one agree.
+    pub async fn queue_for_key(&self, topic: &str, key: &str) -> Result<MessageQueue, ClientError> {
+        let topic = TopicName::parse(topic)?;
+        let (_, mut queues) = self.writable(&topic).await?;
+        let count = i64::try_from(queues.len()).unwrap_or(i64::MAX);
+        let at = (i64::from(java_string_hash(key)) % count).unsigned_abs();
+        Ok(queues.swap_remove(usize::try_from(at).unwrap_or_default()))
     }
 
     /// Stores a half message; [`super::TransactionProducer`] ends it. Also returns the id of the transaction.
@@ -247,126 +169,37 @@ impl Producer {
         message.check_property_names()?;
         let (parcel, _) = self.parcel(message)?;
         let (route, queues) = self.writable(&parcel.topic).await?;
-        let queue = &queues[self.turn() % queues.len()];
+        let queue = self.choose(&queues, None);
         let address = master(&route, queue)?;
         let request = self.request(&parcel, queue);
         let timeout = self.0.options.send_timeout;
         self.0.shared.net.oneway(&address, request, timeout).await
     }
 
-    /// Sends messages of one topic as one request. They are stored next to each other in one queue; the receipts are
-    /// in their order. Delayed messages and retry topics cannot travel in a batch.
+    /// Sends messages of one topic as one request. They are stored next to each other in one queue, all of them or
+    /// none; the receipts are in their order. Delayed messages and retry topics cannot travel in a batch.
     pub async fn send_batch(
         &self,
         messages: Vec<Message>,
     ) -> Result<Vec<SendReceipt>, ClientError> {
-        let (parcel, ids) = self.batch_parcel(messages)?;
+        let (parcel, ids) = Parcel::batch(&self.0.shared, &self.0.options, messages)?;
         let (queue, reply) = self.deliver(&parcel).await?;
-        let first = Self::receipt(queue, &reply, String::new())?;
-        let mut places = first.offset_message_id.split(',');
-        Ok((0..)
-            .zip(ids)
-            .map(|(nth, message_id)| SendReceipt {
-                message_id,
-                offset_message_id: places.next().unwrap_or_default().to_owned(),
-                queue_offset: first.queue_offset + nth,
-                ..first.clone()
-            })
-            .collect())
+        Self::receipts(queue, &reply, ids)
     }
 
-    fn parcel(&self, mut message: Message) -> Result<(Parcel, String), ClientError> {
-        let options = &self.0.options;
-        let topic = message.check(options.body_bytes_max)?;
-        let id = self.set_standard_properties(&mut message);
-        let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let (reconsume_times, max_reconsume_times) = if topic.is_retry() {
-            let properties = &mut message.properties;
-            (
-                number(properties.remove(names::RECONSUME_TIME)),
-                number(properties.remove(names::MAX_RECONSUME_TIMES)),
-            )
-        } else {
-            (None, None)
-        };
-        let packed = options
-            .compress_from_bytes
-            .filter(|from| message.body.len() >= *from)
-            .map(|_| compress::compress_zlib(&message.body, ZLIB_LEVEL));
-        let parcel = Parcel {
-            topic,
-            code: RequestCode::SEND_MESSAGE_V2,
-            flag: message.flag,
-            sys_flag: if packed.is_some() { ZLIB_FLAG } else { 0 },
-            properties: wire_text(&message)?,
-            body: packed.map_or(message.body, Bytes::from),
-            reconsume_times: reconsume_times.unwrap_or_default(),
-            max_reconsume_times,
-        };
-        Ok((parcel, id))
+    /// The same for one queue, with the rules of [`Producer::send_to_queue`].
+    pub async fn send_batch_to_queue(
+        &self,
+        messages: Vec<Message>,
+        queue: &MessageQueue,
+    ) -> Result<Vec<SendReceipt>, ClientError> {
+        let (parcel, ids) = Parcel::batch(&self.0.shared, &self.0.options, messages)?;
+        let (queue, reply) = self.deliver_to(&parcel, queue).await?;
+        Self::receipts(queue, &reply, ids)
     }
 
-    fn batch_parcel(&self, messages: Vec<Message>) -> Result<(Parcel, Vec<String>), ClientError> {
-        let refuse = |reason: &str| ClientError::Message {
-            reason: reason.to_owned(),
-        };
-        let options = &self.0.options;
-        let mut body = Vec::new();
-        let mut ids = Vec::with_capacity(messages.len());
-        let mut topic: Option<TopicName> = None;
-        for mut message in messages {
-            message.check_property_names()?;
-            let this = message.check(options.body_bytes_max)?;
-            if message.is_delayed() || this.is_retry() {
-                return Err(refuse(
-                    "a delayed message or one for a retry topic cannot travel in a batch",
-                ));
-            }
-            if topic.get_or_insert_with(|| this.clone()) != &this {
-                return Err(refuse("the messages of a batch must have one topic"));
-            }
-            ids.push(self.set_standard_properties(&mut message));
-            let properties = message.properties.to_wire();
-            if !batch::encode_entry(&mut body, message.flag, &message.body, &properties) {
-                return Err(refuse("the properties are larger than a message can hold"));
-            }
-        }
-        let topic = topic.ok_or_else(|| refuse("the batch is empty"))?;
-        if body.len() > options.body_bytes_max {
-            return Err(refuse(&format!(
-                "the batch has {} bytes, the limit is {}",
-                body.len(),
-                options.body_bytes_max
-            )));
-        }
-        // The request itself carries the properties of a message as well.
-        let mut envelope = Message::new(topic.as_str(), Bytes::new());
-        self.set_standard_properties(&mut envelope);
-        let parcel = Parcel {
-            topic,
-            code: RequestCode::SEND_BATCH_MESSAGE,
-            flag: 0,
-            sys_flag: 0,
-            properties: wire_text(&envelope)?,
-            body: body.into(),
-            reconsume_times: 0,
-            max_reconsume_times: None,
-        };
-        Ok((parcel, ids))
-    }
-
-    /// Gives the message its id, unless it has one, and says that the sender waits.
-    fn set_standard_properties(&self, message: &mut Message) -> String {
-        let properties = &mut message.properties;
-        if properties.get(names::WAIT).is_none() {
-            properties.set(names::WAIT, "true");
-        }
-        if let Some(id) = properties.get(names::UNIQ_KEY) {
-            return id.to_owned();
-        }
-        let id = self.0.shared.unique_id();
-        properties.set(names::UNIQ_KEY, id.as_str());
-        id
+    fn parcel(&self, message: Message) -> Result<(Parcel, String), ClientError> {
+        Parcel::single(&self.0.shared, &self.0.options, message)
     }
 
     /// Tries queue after queue.
@@ -377,8 +210,18 @@ impl Producer {
         loop {
             let (route, queues) = self.writable(&parcel.topic).await?;
             let queue = self.choose(&queues, failed_at.as_ref());
+            let elsewhere = queues.iter().any(|other| other.broker != queue.broker);
             let left = deadline.saturating_duration_since(Instant::now());
-            let error = match self.attempt(&route, queue, parcel, left).await {
+            // A broker that lets nobody connect must leave time to try another one.
+            let connect_limit = if elsewhere && tries_left > 0 {
+                left / 2
+            } else {
+                left
+            };
+            let error = match self
+                .attempt(&route, queue, parcel, left, connect_limit)
+                .await
+            {
                 Ok(reply) => return Ok((queue.clone(), reply)),
                 Err(error) => error,
             };
@@ -388,9 +231,29 @@ impl Producer {
             tracing::debug!(%queue, "send is tried again: {error}");
             tries_left -= 1;
             failed_at = Some(queue.broker.clone());
-            if let Err(error) = self.0.shared.routes.refresh(&parcel.topic).await {
-                tracing::debug!("route not refreshed: {error}");
+            if !elsewhere {
+                self.look_again(&parcel.topic, deadline).await;
             }
+        }
+    }
+
+    /// Delivers to this queue or fails.
+    async fn deliver_to(
+        &self,
+        parcel: &Parcel,
+        queue: &MessageQueue,
+    ) -> Result<(MessageQueue, Reply), ClientError> {
+        let limit = self.0.options.send_timeout;
+        let route = self.0.shared.routes.for_sending(&parcel.topic).await?;
+        let reply = self.attempt(&route, queue, parcel, limit, limit).await?;
+        Ok((queue.clone(), reply))
+    }
+
+    /// There is no other broker to go to, as far as is known. Perhaps there is by now.
+    async fn look_again(&self, topic: &TopicName, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(Err(error)) = timeout(left, self.0.shared.routes.refresh(topic)).await {
+            tracing::debug!("route not refreshed: {error}");
         }
     }
 
@@ -420,7 +283,8 @@ impl Producer {
         self.0.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The next queue in turn, on another broker than the one that failed if there is one.
+    /// The next queue in turn, on another broker than the one that failed if there is one; with fault isolation on
+    /// one that is not spared, if there is one.
     fn choose<'q>(
         &self,
         queues: &'q [MessageQueue],
@@ -428,27 +292,54 @@ impl Producer {
     ) -> &'q MessageQueue {
         let start = self.turn();
         let in_turn = |step: usize| &queues[start.wrapping_add(step) % queues.len()];
-        (0..queues.len())
-            .map(in_turn)
-            .find(|queue| failed_at != Some(&queue.broker))
+        let others = || {
+            (0..queues.len())
+                .map(in_turn)
+                .filter(|queue| failed_at != Some(&queue.broker))
+        };
+        let available = || {
+            let now = Instant::now();
+            others().find(|queue| self.0.faults.is_available(&queue.broker, now))
+        };
+        let preferred = self.0.options.latency_fault.then(available).flatten();
+        preferred
+            .or_else(|| others().next())
             .unwrap_or_else(|| in_turn(0))
     }
 
+    /// One try. Connecting may take `connect_limit` of the `limit`.
     async fn attempt(
         &self,
         route: &Route,
         queue: &MessageQueue,
         parcel: &Parcel,
         limit: Duration,
+        connect_limit: Duration,
     ) -> Result<Reply, ClientError> {
+        let began = Instant::now();
+        let net = &self.0.shared.net;
         let address = master(route, queue)?;
         let request = self.request(parcel, queue);
-        let reply = self.0.shared.net.call(&address, request, limit).await?;
-        if SendStatus::of(reply.code).is_some() {
-            Ok(reply)
-        } else {
-            Err(refused(&address, "SEND_MESSAGE", &reply))
+        let answered = match net.channel(&address, connect_limit).await {
+            Ok(_open) => {
+                let left = limit.saturating_sub(began.elapsed());
+                net.call(&address, request, left).await
+            }
+            Err(error) => Err(error),
+        };
+        let result = answered.and_then(|reply| {
+            if SendStatus::of(reply.code).is_some() {
+                Ok(reply)
+            } else {
+                Err(refused(&address, "SEND_MESSAGE", &reply))
+            }
+        });
+        if self.0.options.latency_fault {
+            let (took, failed) = (began.elapsed(), result.is_err());
+            let faults = &self.0.faults;
+            faults.note(&queue.broker, took, failed, Instant::now());
         }
+        result
     }
 
     fn request(&self, parcel: &Parcel, queue: &MessageQueue) -> Command {
@@ -493,28 +384,33 @@ impl Producer {
     }
 }
 
+impl Producer {
+    fn receipts(
+        queue: MessageQueue,
+        reply: &Reply,
+        ids: Vec<String>,
+    ) -> Result<Vec<SendReceipt>, ClientError> {
+        let first = Self::receipt(queue, reply, String::new())?;
+        let mut places = first.offset_message_id.split(',');
+        Ok((0..)
+            .zip(ids)
+            .map(|(nth, message_id)| SendReceipt {
+                status: first.status,
+                message_id,
+                offset_message_id: places.next().unwrap_or_default().to_owned(),
+                queue: first.queue.clone(),
+                queue_offset: first.queue_offset + nth,
+            })
+            .collect())
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.client.is_some() && self.shared.members.remove_producer(&self.group) {
             self.shared.leave_in_passing(Some(&self.group), None);
         }
     }
-}
-
-/// The properties as they travel in a header.
-fn wire_text(message: &Message) -> Result<String, ClientError> {
-    let wire = message.properties.to_wire();
-    if wire.len() > crate::message::properties::MAX_BYTES {
-        return Err(ClientError::Message {
-            reason: format!(
-                "the properties have {} bytes, the limit is 32767",
-                wire.len()
-            ),
-        });
-    }
-    String::from_utf8(wire).map_err(|error| ClientError::Message {
-        reason: error.to_string(),
-    })
 }
 
 pub(super) fn master(route: &Route, queue: &MessageQueue) -> Result<String, ClientError> {
