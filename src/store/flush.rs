@@ -26,6 +26,9 @@ const DISPATCH_STEP: usize = 16_384;
 const AHEAD_BYTES: usize = 256 << 10;
 /// How often the checkpoint moves.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// The checkpoint also moves when so much was appended since it did: this is what a start after a crash has to read
+/// again at most, and what was appended within [`KEEP_EVERY`].
+const CHECKPOINT_BYTES_MAX: u64 = 128 << 20;
 
 impl Shared {
     /// Syncs what was appended so far.
@@ -304,6 +307,7 @@ fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
         looked_ms: None,
         retained_ms: shared.clock.now_ms(),
         appended: 0,
+        checkpointed: shared.log.appended.get(),
     };
     // A clock that was moved by hand may have made files old: that is looked at without waiting for the next turn.
     shared.clock.wakes(&shared.keeper_signal);
@@ -321,6 +325,8 @@ struct Keeper {
     retained_ms: i64,
     /// The end of the log at the last turn.
     appended: u64,
+    /// The end of the log when the checkpoint moved last.
+    checkpointed: u64,
 }
 
 impl Keeper {
@@ -341,14 +347,18 @@ impl Keeper {
         // A clock that was set back counts as well, so that nothing waits until it has caught up.
         let is_past = |since: i64, now: i64| now < since || now - since >= every_ms;
         let first = self.looked_ms.is_none();
-        if self
+        let much = appended.saturating_sub(self.checkpointed) >= CHECKPOINT_BYTES_MAX;
+        let due = self
             .looked_ms
             .is_none_or(|looked| is_past(looked, machine_ms))
-            || is_past(self.retained_ms, now_ms)
-        {
+            || is_past(self.retained_ms, now_ms);
+        if due {
             (self.looked_ms, self.retained_ms) = (Some(machine_ms), now_ms);
             shared.retain();
-            if !first && let Err(error) = shared.checkpoint() {
+        }
+        if due && !first || much {
+            self.checkpointed = appended;
+            if let Err(error) = shared.checkpoint() {
                 tracing::warn!("{error}");
             }
         }

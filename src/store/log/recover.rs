@@ -1,8 +1,8 @@
 //! Opens the log and brings everything derived from it into step: what a crash, or another broker, left behind.
 //!
 //! After a clean stop the queues tell where the log ends; only what follows the newest entry is walked. After a crash
-//! the walk begins with the file the checkpoint names; queue and index entries from there on are thrown away and
-//! made again, by the rule that made them first. If anything before that turns out to be missing, the walk begins again
+//! the walk begins where the checkpoint says, or at the start of the file it names if another broker wrote it; queue and
+//! index entries from there on are thrown away and made again, by the rule that made them first. If anything before that turns out to be missing, the walk begins again
 //! at the first record there is. A later record wins over an earlier one with the same queue offset (its topic was
 //! deleted and made again).
 //!
@@ -141,6 +141,9 @@ fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min:
     }
     let trusted = setting.checkpoint.queue_log_offset;
     if let Some(trusted) = u64::try_from(trusted).ok().filter(|&at| at > 0) {
+        if is_exact(&setting.checkpoint) && is_record(log, trusted) {
+            return trusted;
+        }
         let segment = log.segment_at(trusted);
         return segment.map_or(log_min, |segment| segment.base());
     }
@@ -161,6 +164,23 @@ fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min:
         .rev()
         .find(|segment| first_is_older(segment));
     segment.map_or(log_min, |segment| segment.base())
+}
+
+/// Whether the checkpoint was written after everything below its position had been synced: log, queues and index.
+///
+/// This broker writes it so, and then names the position twice. Apache's confirms positions only under a controller, and
+/// its queues and its log pass theirs at different times.
+fn is_exact(checkpoint: &Checkpoint) -> bool {
+    checkpoint.confirm_offset == checkpoint.queue_log_offset
+}
+
+/// Whether a whole record begins at `at`.
+fn is_record(log: &Log, at: u64) -> bool {
+    log.record_at(at).is_some_and(|slice| {
+        Record::parse(slice.as_ref()).is_ok_and(|record| {
+            record.crc_ok() && u64::try_from(record.physical_offset).is_ok_and(|own| own == at)
+        })
+    })
 }
 
 /// Mends the damaged stretches, cuts the end, and sets all marks.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::layout::segments;
 use crate::sys::platform;
 
@@ -78,6 +79,45 @@ pub(super) fn overwrite(dir: &Path, position: u64, bytes: &[u8]) {
             platform::write_all_at(&open, &[*byte], at - file.base).unwrap();
         }
     }
+}
+
+#[test]
+fn a_start_after_a_crash_reads_only_what_the_checkpoint_does_not_cover() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut model = Model::new();
+    fill(&store, &mut model, &[500; 90]);
+    store.shared.checkpoint().unwrap();
+    fill(&store, &mut model, &[500; 20]);
+    crash(store);
+    let (store, report) = open(dir.path());
+    assert!(!report.clean && !report.rebuilt, "{report:?}");
+    assert_eq!(
+        report.scanned,
+        1 + 20,
+        "the last record before it, and what follows"
+    );
+    assert_holds(&store, &by_queue(&model, |_| true));
+    assert_found_once(&store, &model, |_| true);
+    store.shutdown().unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_another_broker_names_a_file_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut model = Model::new();
+    fill(&store, &mut model, &[500; 8]);
+    store.shared.checkpoint().unwrap();
+    let path = store.shared.layout.checkpoint();
+    crash(store);
+    let mut checkpoint = Checkpoint::decode(&std::fs::read(&path).unwrap());
+    checkpoint.confirm_offset = 0;
+    std::fs::write(&path, checkpoint.encode()).unwrap();
+    let (store, report) = open(dir.path());
+    assert_eq!(report.scanned, 8, "from the start of the file");
+    assert_holds(&store, &by_queue(&model, |_| true));
+    store.shutdown().unwrap();
 }
 
 proptest! {
