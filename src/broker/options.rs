@@ -348,6 +348,9 @@ impl BrokerOptions {
             "storePathRootDir" => store.dir = value.trim().into(),
             "mappedFileSizeCommitLog" => store.log_file_bytes = read(key, value)?,
             "mappedFileSizeConsumeQueue" => store.queue_file_bytes = read(key, value)?,
+            "mapperFileSizeBatchConsumeQueue" => {
+                store.batch_queue_file_bytes = read(key, value)?;
+            }
             "maxHashSlotNum" => store.index_slots = read(key, value)?,
             "maxIndexNum" => store.index_entries = read(key, value)?,
             "messageIndexEnable" => store.index_enabled = read(key, value)?,
@@ -410,6 +413,10 @@ impl BrokerOptions {
             (
                 "mappedFileSizeConsumeQueue",
                 store.queue_file_bytes.to_string(),
+            ),
+            (
+                "mapperFileSizeBatchConsumeQueue",
+                store.batch_queue_file_bytes.to_string(),
             ),
             ("maxHashSlotNum", store.index_slots.to_string()),
             ("maxIndexNum", store.index_entries.to_string()),

@@ -14,7 +14,7 @@ use super::handlers::send::SendBatch;
 use super::options::BrokerOptions;
 use super::snapshot::Cached;
 use super::stats::{Counter, StatsName};
-use super::topics::TopicMap;
+use super::topics::{self, TopicMap};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
 use crate::protocol::body::topic_config::TopicConfig;
@@ -127,7 +127,11 @@ impl Topic {
         {
             return Arc::clone(known);
         }
-        let queue = broker.store.queue(&self.name, id);
+        let queue = if topics::has_batch_queues(&self.config) {
+            broker.store.batch_queue(&self.name, id)
+        } else {
+            broker.store.queue(&self.name, id)
+        };
         if at >= self.queues.len() {
             self.queues.resize(at + 1, None);
         }

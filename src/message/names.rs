@@ -48,6 +48,8 @@ pub const FIRST_POP_TIME: &str = "1ST_POP_TIME";
 pub const ORIGIN_GROUP: &str = "ORIGIN_GROUP";
 /// Number of messages in an inner batch.
 pub const INNER_NUM: &str = "INNER_NUM";
+/// The queue offset of the first message of an inner batch.
+pub const INNER_BASE: &str = "INNER_BASE";
 /// Extra queues (light queues) a message belongs to, separated by commas.
 pub const INNER_MULTI_DISPATCH: &str = "INNER_MULTI_DISPATCH";
 /// Offsets in those queues.

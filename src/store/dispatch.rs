@@ -1,7 +1,7 @@
 //! From a record to what is derived from it: queue entries. The same code live and in recovery.
 //!
-//! Inner batches (`sysFlag` 0x80) belong to `batchconsumequeue`, which this store leaves untouched: they get no entry.
-//! Half and rolled-back records (by their `sysFlag`) take no place in a queue, as in Apache.
+//! Half and rolled-back records (by their `sysFlag`) take no place in a queue, as in Apache. A record of a topic with
+//! batch queues says in its properties which offsets its messages have ([`batch_place`]).
 
 use crate::message::names::SCHEDULE_TOPIC;
 use crate::message::record::Record;
@@ -54,10 +54,32 @@ impl TagsCode {
 
 /// Whether a record with these flags has a place in its queue.
 pub(crate) fn takes_queue_place(sys_flag: i32) -> bool {
-    let transaction = sysflag::transaction(sys_flag);
-    sys_flag & sysflag::INNER_BATCH == 0
-        && (transaction == 0 || transaction == sysflag::TRANSACTION_COMMIT)
+    matches!(
+        sysflag::transaction(sys_flag),
+        0 | sysflag::TRANSACTION_COMMIT
+    )
 }
+
+/// The digits of a queue offset that is written into a record's properties under the log's lock: always as many, with
+/// zeros in front, so that the record's length is known before.
+pub(crate) const OFFSET_DIGITS: usize = 19;
+
+/// Which messages of a batch queue a record holds: the offset of the first, and how many. An inner batch says so in its
+/// properties; other records have one message. `None` if the properties contradict the record's head.
+pub(crate) fn batch_place(record: &Record<'_>) -> Option<(u64, u16)> {
+    let offset = u64::try_from(record.queue_offset).ok()?;
+    let property = |name| record.properties.get(name);
+    let (Some(base), Some(count)) = (property(names::INNER_BASE), property(names::INNER_NUM))
+    else {
+        return (record.sys_flag & sysflag::INNER_BATCH == 0).then_some((offset, 1));
+    };
+    let count = count.parse().ok()?;
+    let agrees = base.parse().ok() == Some(offset) && (1..=MESSAGES_MAX).contains(&count);
+    agrees.then_some((offset, count))
+}
+
+/// How many messages one record can have: the number is a Java short.
+pub(crate) const MESSAGES_MAX: u16 = i16::MAX as u16;
 
 /// The light queues a record is also in, with its number in each.
 pub(crate) fn light_queues<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, u64)> {
@@ -91,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn half_and_batch_records_take_no_place() {
+    fn half_records_take_no_place() {
         assert!(takes_queue_place(0));
         assert!(takes_queue_place(
             sysflag::TRANSACTION_COMMIT | sysflag::COMPRESSED
         ));
         assert!(!takes_queue_place(sysflag::TRANSACTION_PREPARED));
         assert!(!takes_queue_place(sysflag::TRANSACTION_ROLLBACK));
-        assert!(!takes_queue_place(sysflag::INNER_BATCH));
+        assert!(takes_queue_place(sysflag::INNER_BATCH));
     }
 }

@@ -59,9 +59,7 @@ impl Shared {
             if queue.waiting() > 0
                 && let Err(error) = queue.write_out()
             {
-                let dir = self
-                    .layout
-                    .consume_queue(queue.topic().as_str(), queue.id().get());
+                let dir = queue.dir();
                 let why = format!(
                     "queue entries cannot be written to {}: {error}",
                     dir.display()
@@ -69,7 +67,7 @@ impl Shared {
                 if self.gate.close(Reason::QueuesBlocked, why.clone()) {
                     tracing::error!("{why}; no messages are taken until they can");
                 }
-                return Err(StoreError::io("write the queue in", &dir)(error));
+                return Err(StoreError::io("write the queue in", dir)(error));
             }
         }
         if self.gate.open(Reason::QueuesBlocked) {
@@ -102,12 +100,9 @@ impl Shared {
         self.dispatch()?;
         self.write_queues()?;
         for queue in self.queues.all() {
-            let dir = self
-                .layout
-                .consume_queue(queue.topic().as_str(), queue.id().get());
             queue
                 .sync()
-                .map_err(StoreError::io("sync the queue in", &dir))?;
+                .map_err(StoreError::io("sync the queue in", queue.dir()))?;
         }
         let full_until_ms = {
             let mut dispatcher = self.dispatcher.lock();

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub const LOG_FILE_BYTES: u64 = 1 << 30;
 /// Bytes of a consume queue file unless configured otherwise (`mappedFileSizeConsumeQueue`).
 pub const QUEUE_FILE_BYTES: u64 = 6_000_000;
+/// Bytes of a file of a batch queue unless configured otherwise (`mapperFileSizeBatchConsumeQueue`).
+pub const BATCH_QUEUE_FILE_BYTES: u64 = 13_800_000;
 /// Hash slots of an index file unless configured otherwise (`maxHashSlotNum`).
 pub const INDEX_SLOTS: u32 = 5_000_000;
 /// Entries of an index file, the unused entry 0 included, unless configured otherwise (`maxIndexNum`).
@@ -52,10 +54,15 @@ impl Layout {
         self.consume_queues().join(topic).join(queue_id.to_string())
     }
 
-    /// The directory of the queues of topics with batch queues (`queue.type=BatchCQ`), which only a Java broker
-    /// makes.
+    /// The directory of the queues of topics with batch queues (`queue.type=BatchCQ`).
     pub fn batch_consume_queues(&self) -> PathBuf {
         self.dir.join("batchconsumequeue")
+    }
+
+    /// The directory of one batch queue's files.
+    pub fn batch_consume_queue(&self, topic: &str, queue_id: u32) -> PathBuf {
+        let topics = self.batch_consume_queues();
+        topics.join(topic).join(queue_id.to_string())
     }
 
     /// The directory of the key index files.

@@ -7,8 +7,7 @@
 //! What it promises: an acknowledged append is in the log whole and once; what `flushed` has passed survives a power
 //! cut; a directory is only ever opened by one broker, Java brokers included.
 //!
-//! Absent on purpose: the files of features this version does not have (`batchconsumequeue`, `consumequeue_ext`,
-//! `compaction`): they are left as they are. `enabledAppendPropCRC` is not supported: records are written
+//! Absent on purpose: the files of features this version does not have (`consumequeue_ext`, `compaction`): they are left as they are. `enabledAppendPropCRC` is not supported: records are written
 //! without the CRC property, and read with or without it.
 //!
 //! Lock order: the writer's tail, then the table of queues, then a queue's memory, then lists of files. Workers' own locks come before all.
@@ -201,7 +200,7 @@ impl Store {
         }
         shared
             .writer
-            .append(group, |gone| shared.queues.queue(gone.topic(), gone.id()))?;
+            .append(group, |gone| shared.queues.successor(gone))?;
         if self.must_wait_for_flush() {
             shared.flush_signal.notify();
         }
@@ -239,6 +238,11 @@ impl Store {
         self.shared.queues.queue(topic, id)
     }
 
+    /// A queue, made as a batch queue when it is not there yet.
+    pub(crate) fn batch_queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        self.shared.queues.batch_queue(topic, id)
+    }
+
     /// A queue that is there.
     pub fn find_queue(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
         self.shared.queues.find(topic, id)
@@ -261,13 +265,10 @@ impl Store {
         shared.writer.pause(|| {
             let mut result = Ok(());
             for queue in shared.queues.remove_topic(topic.as_str()) {
-                let dir = shared
-                    .layout
-                    .consume_queue(topic.as_str(), queue.id().get());
                 // All of them are out of the table, so all of them must go.
                 let destroyed = queue
                     .destroy()
-                    .map_err(StoreError::io("delete the queue in", &dir));
+                    .map_err(StoreError::io("delete the queue in", queue.dir()));
                 result = result.and(destroyed);
             }
             result

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::StoreError;
+use super::layout::BATCH_QUEUE_FILE_BYTES;
 
 /// When an append counts as durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct StoreOptions {
     pub log_file_bytes: u64,
     /// `mappedFileSizeConsumeQueue`; rounded up to whole entries of 20 bytes.
     pub queue_file_bytes: u64,
+    /// `mapperFileSizeBatchConsumeQueue`; rounded up to whole entries of 46 bytes.
+    pub batch_queue_file_bytes: u64,
     /// `maxHashSlotNum`.
     pub index_slots: u32,
     /// `maxIndexNum`.
@@ -83,6 +86,13 @@ impl StoreOptions {
                 "it must lie between 20 bytes and 2 GiB",
             );
         }
+        if !(46..=1 << 31).contains(&self.batch_queue_file_bytes) {
+            return refuse(
+                "mapperFileSizeBatchConsumeQueue",
+                self.batch_queue_file_bytes,
+                "it must lie between 46 bytes and 2 GiB",
+            );
+        }
         if !(1..=1 << 30).contains(&self.index_slots) {
             return refuse(
                 "maxHashSlotNum",
@@ -109,6 +119,7 @@ impl StoreOptions {
             dir: dir.as_ref().to_owned(),
             log_file_bytes: 1 << 30,
             queue_file_bytes: 6_000_000,
+            batch_queue_file_bytes: BATCH_QUEUE_FILE_BYTES,
             index_slots: 5_000_000,
             index_entries: 20_000_000,
             index_enabled: true,

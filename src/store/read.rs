@@ -141,7 +141,11 @@ impl Store {
         } else if offset > max {
             (GetStatus::OffsetOverflowBadly, max)
         } else {
-            self.collect(queue, offset, limits, &mut filter, &mut found);
+            if queue.is_batch() {
+                self.collect_batches(queue, offset, limits, &mut filter, &mut found);
+            } else {
+                self.collect(queue, offset, limits, &mut filter, &mut found);
+            }
             return found;
         };
         found.status = status;
@@ -212,6 +216,64 @@ impl Store {
         found.next = QueueOffset::new(at);
     }
 
+    /// Like [`Store::collect`], from a batch queue: a record counts as many messages as it has, and an offset in the
+    /// middle of one gives the whole record.
+    fn collect_batches(
+        &self,
+        queue: &Queue,
+        offset: QueueOffset,
+        limits: ReadLimits,
+        filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
+        found: &mut Found,
+    ) {
+        let scan_max = limits.messages.max(SCAN_MAX);
+        let mut batches = Vec::with_capacity(STEP);
+        let mut at = offset.get();
+        let mut scanned = 0;
+        found.status = GetStatus::OffsetFoundNull;
+        'scan: while scanned < scan_max && at < found.max.get() {
+            queue.read_batches(at, STEP, &mut batches);
+            let before = at;
+            for batch in batches.iter().filter(|batch| batch.end() > before) {
+                let messages = usize::try_from(batch.count).unwrap_or(1);
+                let size = usize::try_from(batch.entry.size).unwrap_or(usize::MAX);
+                let wanted = batch.is_plausible()
+                    && filter(Candidate::Entry(batch.entry.tags_code)) == Verdict::Take;
+                let is_full = found.count.saturating_add(messages) > limits.messages
+                    || found.bytes.saturating_add(size) > limits.bytes;
+                if found.count > 0 && wanted && is_full {
+                    break 'scan;
+                }
+                let slice = wanted.then(|| self.slice_of(&batch.entry)).flatten();
+                let verdict = slice
+                    .as_ref()
+                    .map(|slice| filter(Candidate::Record(slice.as_ref())));
+                match (slice, verdict) {
+                    (_, Some(Verdict::Stop)) => break 'scan,
+                    (Some(slice), Some(Verdict::Take)) => {
+                        found.count += messages;
+                        found.bytes += size;
+                        found.status = GetStatus::Found;
+                        push_joined(&mut found.slices, slice);
+                    }
+                    _ if found.count > 0 => {}
+                    (None, _) if wanted => found.status = GetStatus::MessageWasRemoving,
+                    _ => found.status = GetStatus::NoMatchedMessage,
+                }
+                scanned += 1;
+                at = batch.end();
+            }
+            if at == before {
+                break;
+            }
+        }
+        if at == offset.get() {
+            // As in a simple queue: go on where reading makes sense again.
+            at = queue.min_offset().get().max(at + 1).min(found.max.get());
+        }
+        found.next = QueueOffset::new(at);
+    }
+
     /// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that
     /// length: a client would stumble over such bytes and take nothing of the whole answer.
     fn slice_of(&self, entry: &Entry) -> Option<LogSlice> {
@@ -263,6 +325,10 @@ impl Store {
         };
         let offset = match boundary {
             Boundary::Lower => first_where(&|time| time >= timestamp_ms),
+            Boundary::Upper if queue.is_batch() => {
+                let behind = first_where(&|time| time > timestamp_ms);
+                queue.base_of(behind.saturating_sub(1)).max(min)
+            }
             Boundary::Upper => first_where(&|time| time > timestamp_ms)
                 .saturating_sub(1)
                 .max(min),

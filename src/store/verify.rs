@@ -4,15 +4,15 @@
 //! every queue and index entry to its record and from every record to its entries. A store that is being
 //! written to lags behind itself by nature, so only a stopped one can be judged.
 //!
-//! Absent on purpose: repair; and the files of light features (`batchconsumequeue`, `consumequeue_ext`,
-//! timers), whose records are only checked as records.
+//! Absent on purpose: repair; and the files of light features (`consumequeue_ext`, timers), whose records are only checked as records.
 
 use std::collections::HashMap;
 
+use super::dispatch::batch_place;
 use super::layout::can_be_directory;
 use super::log::{Item, Walk, walk::Reason};
-use super::queue::Entry;
-use super::view::{IndexView, QueueView};
+use super::queue::{BatchEntry, Entry};
+use super::view::{BatchQueueView, IndexView, QueueView};
 use super::{View, ViewError};
 use crate::base::{LogOffset, QueueOffset};
 use crate::message::record::Record;
@@ -128,6 +128,7 @@ pub fn verify(view: &View, found: &mut dyn FnMut(Finding)) -> Result<Looked, Vie
     let log_begin = view.log_files()?.first().map_or(0, |file| file.base);
     looked.records = records(view, &mut indexes, found)?;
     looked.queue_entries = queue_entries(view, log_begin, found)?;
+    looked.queue_entries += batch_entries(view, log_begin, found)?;
     let mut log = view.log()?;
     for index in &mut indexes {
         looked.index_entries += index_entries(index, &mut log, log_begin, found)?;
@@ -188,9 +189,12 @@ fn is_queued(
     if visible && !can_be_directory(record.topic) {
         return Ok(false);
     }
-    let batch_queues = view.layout().batch_consume_queues();
-    if !visible || batch_queues.join(record.topic).exists() {
+    if !visible {
         return Ok(true);
+    }
+    let batch_queues = view.layout().batch_consume_queues();
+    if batch_queues.join(record.topic).exists() {
+        return is_in_batch_queue(record, view);
     }
     let (Ok(queue_id), Some(number)) = (
         u32::try_from(record.queue_id),
@@ -213,6 +217,22 @@ fn is_queued(
         entry.log_offset == record.physical_offset
             && i64::from(entry.size) == i64::from(record.size)
     }))
+}
+
+/// Whether a record of a topic with batch queues is in its queue.
+fn is_in_batch_queue(record: &Record<'_>, view: &View) -> Result<bool, ViewError> {
+    let (Ok(queue_id), Some(place)) = (u32::try_from(record.queue_id), batch_place(record)) else {
+        return Ok(false);
+    };
+    let mut queue = view.batch_queue(record.topic, queue_id)?;
+    let batch = queue.leading_to(record.physical_offset)?;
+    Ok(batch.is_some_and(|batch| {
+        is_place(&batch, place) && i64::from(batch.entry.size) == i64::from(record.size)
+    }))
+}
+
+fn is_place(batch: &BatchEntry, (base, count): (u64, u16)) -> bool {
+    batch.first() == base && batch.end() == base.saturating_add(count.into())
 }
 
 fn keys<'a>(record: &Record<'a>) -> MessageKeys<'a> {
@@ -281,6 +301,66 @@ fn queue_entries(
         }
     }
     Ok(count)
+}
+
+/// From every entry of a batch queue to its record.
+fn batch_entries(
+    view: &View,
+    log_begin: u64,
+    found: &mut dyn FnMut(Finding),
+) -> Result<u64, ViewError> {
+    let mut log = view.log()?;
+    let mut count = 0;
+    for (topic, queue_id) in view.batch_queues()? {
+        let mut queue: BatchQueueView = view.batch_queue(&topic, queue_id)?;
+        while let Some(next) = queue.next_entry() {
+            let batch = next?;
+            count += 1;
+            let deleted = u64::try_from(batch.entry.log_offset).is_ok_and(|at| at < log_begin);
+            if deleted {
+                continue;
+            }
+            if let Some(problem) = batch_problem(&mut log, (&topic, queue_id), &batch) {
+                found(Finding::QueueEntry {
+                    topic: topic.clone(),
+                    queue_id,
+                    number: QueueOffset::new(batch.first()),
+                    problem,
+                });
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn batch_problem(
+    log: &mut Walk,
+    (topic, queue_id): (&str, u32),
+    batch: &BatchEntry,
+) -> Option<Problem> {
+    let at = batch.entry.log_offset;
+    let record = match record_at(log, at) {
+        Ok(record) => record,
+        Err(problem) => return Some(problem),
+    };
+    let parts = [
+        (
+            i64::from(batch.entry.size) == i64::from(record.size),
+            "length",
+        ),
+        (record.topic == topic, "topic"),
+        (i64::from(record.queue_id) == i64::from(queue_id), "queue"),
+        (
+            batch_place(&record).is_some_and(|place| is_place(batch, place)),
+            "queue offset",
+        ),
+        (
+            batch.store_timestamp_ms == record.store_timestamp,
+            "store time",
+        ),
+    ];
+    let differs = parts.iter().find(|(same, _)| !same);
+    differs.map(|&(_, part)| Problem::OtherRecord { at, part })
 }
 
 /// A place in a queue.

@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::broker::refusal::append_refusal;
 use crate::broker::stats::StatsName;
 use crate::broker::topics::{PERM_READ, PERM_WRITE, unit_sys_flag};
-use crate::message::{Draft, PropertiesBuf, Record, names};
+use crate::message::{Draft, PropertiesBuf, Record, names, sysflag};
 use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::send::ConsumerSendMsgBackRequestHeader;
@@ -59,6 +59,10 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         .and_then(|at| broker.store.record_at(at))
         .ok_or_else(not_found)?;
     let record = Record::parse(slice.as_ref()).map_err(|_| not_found())?;
+    if record.sys_flag & sysflag::INNER_BATCH != 0 {
+        // All of the batch would come again. Clients send the one message back by themselves then.
+        return Err(Refusal::error("MESSAGE_ILLEGAL"));
+    }
     let again = Again {
         header: &header,
         record: &record,

@@ -341,6 +341,9 @@ fn again(
     retry: &TopicName,
 ) -> bool {
     let mut properties = PropertiesBuf::from(record.properties);
+    // The place it had in a batch queue; the retry topic's queues are simple ones.
+    properties.remove(names::INNER_NUM);
+    properties.remove(names::INNER_BASE);
     if record.reconsume_times == 0 || properties.get(names::FIRST_POP_TIME).is_none() {
         properties.set(names::FIRST_POP_TIME, point.pop_time.to_string());
     }

@@ -421,6 +421,11 @@ fn out_of_range(key: &str, broker: &BrokerOptions) -> Option<String> {
         {
             Some(format!("must be between 20 and {} bytes", i32::MAX))
         }
+        "mapperFileSizeBatchConsumeQueue"
+            if !(46..=i32::MAX as u64).contains(&store.batch_queue_file_bytes) =>
+        {
+            Some(format!("must be between 46 and {} bytes", i32::MAX))
+        }
         "maxHashSlotNum" if store.index_slots == 0 => Some("must be at least 1".to_owned()),
         "maxIndexNum" if store.index_entries < 2 => Some("must be at least 2".to_owned()),
         "maxMessageSize" if store.message_max < 1024 => {

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use crate::base::{LogOffset, QueueOffset};
+use crate::message::properties::write_pair;
 use crate::message::record::{Draft, RecordError};
-use crate::store::dispatch::TagsCode;
+use crate::message::{Properties, names, sysflag};
+use crate::store::dispatch::{MESSAGES_MAX, OFFSET_DIGITS, TagsCode};
 use crate::store::queue::Queue;
 
 /// Where a message came to lie.
@@ -31,6 +33,8 @@ pub(crate) struct Pending {
     pub(crate) start: usize,
     pub(crate) size: u32,
     pub(crate) sys_flag: i32,
+    /// How many queue offsets the record takes.
+    pub(crate) messages: u16,
     pub(crate) tags: TagsCode,
     pub(crate) queue_offset: u64,
     pub(crate) log_offset: u64,
@@ -43,6 +47,8 @@ pub struct AppendGroup {
     pub(crate) pending: Vec<Pending>,
     pub(crate) store_timestamp_ms: Option<i64>,
     pub(crate) end: LogOffset,
+    /// The properties of an inner batch.
+    properties: Vec<u8>,
     body_max: usize,
     record_max: usize,
 }
@@ -57,6 +63,7 @@ impl AppendGroup {
             pending: Vec::new(),
             store_timestamp_ms: None,
             end: LogOffset::ZERO,
+            properties: Vec::new(),
             body_max,
             record_max,
         }
@@ -72,7 +79,18 @@ impl AppendGroup {
             });
         }
         let start = self.buffer.len();
-        let encoded = draft.encode_into(&mut self.buffer)?;
+        let mut messages = 1;
+        let encoded = if queue.is_batch() && draft.sys_flag & sysflag::INNER_BATCH != 0 {
+            self.properties.clear();
+            messages = write_batch_properties(draft.properties, &mut self.properties);
+            let batch = Draft {
+                properties: &self.properties,
+                ..*draft
+            };
+            batch.encode_into(&mut self.buffer)?
+        } else {
+            draft.encode_into(&mut self.buffer)?
+        };
         if encoded.size as usize > self.record_max {
             self.buffer.truncate(start);
             return Err(RecordError::TooLarge {
@@ -86,6 +104,7 @@ impl AppendGroup {
             start,
             size: encoded.size,
             sys_flag: encoded.sys_flag,
+            messages,
             tags: TagsCode::of(draft.topic, draft.properties),
             queue_offset: 0,
             log_offset: 0,
@@ -128,6 +147,12 @@ impl AppendGroup {
         })
     }
 
+    /// How many messages record `index` holds; 0 if there is no such record.
+    pub fn messages(&self, index: usize) -> u64 {
+        let pending = self.pending.get(index);
+        pending.map_or(0, |pending| pending.messages.into())
+    }
+
     /// The position behind the group's last record: what `Store::flushed` must reach before it is durable.
     pub fn end(&self) -> LogOffset {
         self.end
@@ -142,5 +167,40 @@ impl AppendGroup {
         }
         self.store_timestamp_ms = None;
         self.end = LogOffset::ZERO;
+    }
+}
+
+/// Copies the properties of an inner batch, with room at the end for the offset of its first message ([`patch_base`]).
+/// Returns how many messages it has.
+fn write_batch_properties(sent: &[u8], out: &mut Vec<u8>) -> u16 {
+    let mut messages = 1;
+    for (name, value) in Properties::new(sent).iter() {
+        match name {
+            names::INNER_BASE => continue,
+            names::INNER_NUM => messages = value.parse().unwrap_or(1),
+            _ => {}
+        }
+        write_pair(out, name, value);
+    }
+    write_pair(out, names::INNER_BASE, &"0".repeat(OFFSET_DIGITS));
+    messages.clamp(1, MESSAGES_MAX)
+}
+
+/// Writes the offset of a record's first message into the room left for it, which is in front of the record's last byte.
+pub(crate) fn patch_base(record: &mut [u8], base: u64) {
+    let Some(end) = record.len().checked_sub(1) else {
+        return;
+    };
+    let digits = end.checked_sub(OFFSET_DIGITS).map(|start| start..end);
+    if let Some(place) = digits.and_then(|digits| record.get_mut(digits)) {
+        patch_digits(place, base);
+    }
+}
+
+/// Writes a number in decimal, with zeros in front.
+fn patch_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod mend;
 mod open;
 pub(crate) mod recover;
 mod replay;
+mod valid;
 pub mod walk;
 pub(crate) mod writer;
 

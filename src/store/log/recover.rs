@@ -25,7 +25,8 @@ use std::sync::Arc;
 use super::Log;
 use super::mend::{cut_tail, mend};
 use super::open::{open_log, open_segment};
-use super::replay::{Pass, open_index, valid_end};
+use super::replay::{Pass, open_index};
+use super::valid::valid_end;
 use super::writer::LastRecord;
 use crate::message::record::Record;
 use crate::store::checkpoint::Checkpoint;
@@ -34,6 +35,7 @@ use crate::store::index::format::Geometry;
 use crate::store::index::repair::Trust;
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout::{self, Layout};
+use crate::store::queue::Kind;
 use crate::store::queue::table::QueueTable;
 use crate::store::segment::{Handle, Segment};
 use crate::store::{RecoveryReport, StoreOptions, cut};
@@ -66,10 +68,10 @@ pub(crate) struct Setting<'a> {
 /// Opens everything in the directory and repairs it.
 pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     let log = open_log(setting)?;
-    let dir = setting.layout.consume_queues();
-    let queues = QueueTable::open(setting.layout.clone(), setting.options.queue_file_bytes)
+    let dir = setting.layout.dir();
+    let queues = QueueTable::open(setting.layout.clone(), setting.options)
         .map(Arc::new)
-        .map_err(StoreError::io("open the queues in", &dir))?;
+        .map_err(StoreError::io("open the queues in", dir))?;
     let index_files = layout::index_files(&setting.layout.index())
         .map_err(StoreError::io("list", &setting.layout.index()))?;
 
@@ -122,13 +124,20 @@ pub(super) fn geometry(options: &StoreOptions) -> Geometry {
 /// Where the walk over the log has to begin.
 fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min: u64) -> u64 {
     let newest = queues.all().into_iter().filter_map(|queue| {
-        let (start, end) = (
-            queue.files().start(),
-            valid_end(&queue, log, log_min, u64::MAX),
-        );
-        let last = (start..end)
-            .next_back()
-            .and_then(|at| queue.files().entry(at))?;
+        let end = valid_end(&queue, log, log_min, u64::MAX);
+        let last = match queue.kind() {
+            Kind::Simple(places) => {
+                let files = places.files();
+                (files.start()..end)
+                    .next_back()
+                    .and_then(|at| files.entry(at))
+            }
+            Kind::Batch(places) => {
+                let files = places.files();
+                let last = (files.start()..end).next_back();
+                last.and_then(|at| Some(files.entry(at)?.entry))
+            }
+        }?;
         u64::try_from(last.log_offset)
             .ok()
             .filter(|_| last.is_plausible())

@@ -4,77 +4,30 @@
 //! have more messages than fit into the log before the record, and what a queue has is taken away only by a topic that
 //! was made again. A message that is not believed stays in the log, and consumers do not see it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use super::mend::Gap;
 use super::recover::{Setting, geometry};
+use super::valid::{PLUGS_MAX, is_light, valid_end};
 use super::writer::LastRecord;
 use super::{Item, Log, Walk};
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::message::record::{MIN_BYTES, Record};
-use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, TagsCode, light_queues, takes_queue_place};
+use crate::message::sysflag;
+use crate::store::dispatch::{TagsCode, batch_place, light_queues, takes_queue_place};
 use crate::store::error::StoreError;
 use crate::store::index::repair::{self, Trust};
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout;
+use crate::store::queue::files::Files;
+use crate::store::queue::places::Unit;
 use crate::store::queue::table::QueueTable;
-use crate::store::queue::{Entry, Queue};
+use crate::store::queue::{BatchEntry, Entry, Kind, Queue};
 
-/// Up to so many lost messages in a row, each place gets a copy of the next entry; beyond, fillers.
-const PLUGS_MAX: u64 = 64;
 /// Queue entries are written out after so many records, so that memory stays small.
 const WRITE_OUT_EVERY: u64 = 100_000;
-
-/// How many entries of a queue's files are right, counting only records before `below`.
-///
-/// Right entries come first, whatever is behind them in the files, so this is a binary search. It asks three neighbours,
-/// because one record may be damaged.
-pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u64 {
-    let files = queue.files();
-    let light = is_light(queue);
-    let right = |at: u64| {
-        let Some(entry) = files.entry_if_written(at) else {
-            return false;
-        };
-        if entry.is_filler() {
-            return true;
-        }
-        let Some(log_offset) = u64::try_from(entry.log_offset)
-            .ok()
-            .filter(|_| entry.is_plausible())
-        else {
-            return false;
-        };
-        if log_offset < log_min {
-            return true;
-        }
-        if log_offset >= below {
-            return false;
-        }
-        let Some(slice) = log.record_at(log_offset) else {
-            return false;
-        };
-        Record::parse(slice.as_ref()).is_ok_and(|record| {
-            record.size.cast_signed() == entry.size
-                && (light
-                    || (record.topic == queue.topic().as_str()
-                        && record.queue_id == queue.id().to_wire()
-                        && u64::try_from(record.queue_offset).is_ok_and(|n| is_of(n, at))))
-        })
-    };
-    let (mut low, mut high) = (files.start(), files.capacity());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if (middle..high.min(middle + 3)).any(right) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
 
 /// One walk over the log from a position to its end.
 pub(super) struct Pass<'a> {
@@ -92,8 +45,6 @@ pub(super) struct Pass<'a> {
     pub(super) damaged: Vec<Gap>,
     /// First records of queues that have others already, until the next record tells whether the queue began anew.
     beginnings: BTreeMap<(String, QueueId), Entry>,
-    /// Topics whose queues are in `batchconsumequeue`, which is not ours to write.
-    batch_topics: BTreeSet<String>,
 }
 
 impl<'a> Pass<'a> {
@@ -108,29 +59,21 @@ impl<'a> Pass<'a> {
         let below = if resume { start } else { u64::MAX };
         for queue in queues.all() {
             let end = valid_end(&queue, log, log_min, below);
-            let files = queue.files();
-            let dirty = end < files.capacity()
-                && (files.entry(end).is_some_and(|entry| !entry.is_unwritten())
-                    || end == files.start());
-            if dirty {
-                let dir = setting
-                    .layout
-                    .consume_queue(queue.topic().as_str(), queue.id().get());
-                files
-                    .truncate(end)
-                    .map_err(StoreError::io("cut the queue in", &dir))?;
-            }
-            files.set_end(end);
+            let cut = match queue.kind() {
+                Kind::Simple(places) => {
+                    cut(places.files(), end, |entry: &Entry| !entry.is_unwritten())
+                }
+                Kind::Batch(places) => cut(places.files(), end, |batch: &BatchEntry| {
+                    !batch.entry.is_unwritten()
+                }),
+            };
+            cut.map_err(StoreError::io("cut the queue in", queue.dir()))?;
             queue.set_end(end);
         }
         let trust = Trust {
             below,
             clean: !resume,
         };
-        let batch_dir = setting.layout.dir().join("batchconsumequeue");
-        let batch_queues =
-            layout::queues(&batch_dir).map_err(StoreError::io("list", &batch_dir))?;
-        let batch_topics = batch_queues.into_iter().map(|(topic, _)| topic).collect();
         Ok(Self {
             index: open_index(setting, log, trust)?,
             setting,
@@ -144,7 +87,6 @@ impl<'a> Pass<'a> {
             scanned: 0,
             damaged: Vec::new(),
             beginnings: BTreeMap::new(),
-            batch_topics,
         })
     }
 
@@ -228,11 +170,16 @@ impl<'a> Pass<'a> {
         };
         if takes_queue_place(record.sys_flag) {
             let offset = u64::try_from(record.queue_offset).ok();
-            let queue = QueueId::from_wire(record.queue_id);
-            if let (Some(offset), Some(id)) = (offset, queue)
-                && !self.place((record.topic, id), offset, entry)?
-            {
-                return Ok(false);
+            if let (Some(offset), Some(id)) = (offset, QueueId::from_wire(record.queue_id)) {
+                let place = (record.topic, id);
+                let placed = if self.is_batch(record, id) {
+                    self.place_batch(record, id, entry)?
+                } else {
+                    self.place(place, offset, entry)?
+                };
+                if !placed {
+                    return Ok(false);
+                }
             }
             for (topic, offset) in light_queues(record) {
                 if !self.place((topic, QueueId::new(0)), offset, entry)? {
@@ -264,9 +211,6 @@ impl<'a> Pass<'a> {
             tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
             return Ok(true);
         }
-        if self.batch_topics.contains(topic) {
-            return Ok(true);
-        }
         let queue = match self.queues.find(topic, id) {
             Some(queue) => queue,
             None => self.queues.queue(&TopicName::stored(topic), id),
@@ -281,7 +225,6 @@ impl<'a> Pass<'a> {
             }
         }
         let next = queue.max();
-        let dir = self.setting.layout.consume_queue(topic, id.get());
         if offset < next {
             match self.claim(&queue, offset, &entry) {
                 Claim::Known => return Ok(true),
@@ -297,7 +240,7 @@ impl<'a> Pass<'a> {
             }
             queue
                 .truncate(offset)
-                .map_err(StoreError::io("cut the queue in", &dir))?;
+                .map_err(StoreError::io("cut the queue in", queue.dir()))?;
         } else if offset > next {
             if self.start > self.log_min {
                 return Ok(false);
@@ -310,10 +253,59 @@ impl<'a> Pass<'a> {
         if offset > 0 && queue.is_without_entries() {
             queue
                 .begin_at(offset)
-                .map_err(StoreError::io("write the queue in", &dir))?;
+                .map_err(StoreError::io("write the queue in", queue.dir()))?;
         }
-        fill(&queue, offset, entry).map_err(StoreError::io("write the queue in", &dir))?;
+        fill(&queue, offset, entry).map_err(StoreError::io("write the queue in", queue.dir()))?;
         queue.restore(entry);
+        Ok(true)
+    }
+
+    /// Whether a record belongs to a batch queue. The queue there is tells; without one, the topic or the record.
+    fn is_batch(&self, record: &Record<'_>, id: QueueId) -> bool {
+        match self.queues.find(record.topic, id) {
+            Some(queue) => queue.is_batch(),
+            None => {
+                self.queues.is_batch_topic(record.topic)
+                    || record.sys_flag & sysflag::INNER_BATCH != 0 && batch_place(record).is_some()
+            }
+        }
+    }
+
+    /// Like [`Pass::place`], in a batch queue. An inner batch says twice which place it has, so it is believed; whatever
+    /// has the place belongs to a topic of that name that was deleted.
+    fn place_batch(
+        &mut self,
+        record: &Record<'_>,
+        id: QueueId,
+        entry: Entry,
+    ) -> Result<bool, StoreError> {
+        let topic = record.topic;
+        if !layout::can_be_directory(topic) {
+            tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
+            return Ok(true);
+        }
+        let Some((base, count)) = batch_place(record) else {
+            return Ok(true);
+        };
+        let queue = self.queues.batch_queue(&TopicName::stored(topic), id);
+        let next = queue.max();
+        if base < next {
+            let known = queue.entry(base);
+            if known.is_some_and(|known| known.log_offset >= entry.log_offset) {
+                return Ok(true);
+            }
+            queue
+                .truncate(base)
+                .map_err(StoreError::io("cut the queue in", queue.dir()))?;
+        } else if base > next && self.start > self.log_min {
+            return Ok(false);
+        }
+        queue.restore_batch(BatchEntry {
+            entry,
+            store_timestamp_ms: record.store_timestamp,
+            base: i64::try_from(base).unwrap_or(i64::MAX),
+            count: i16::try_from(count).unwrap_or(i16::MAX),
+        });
         Ok(true)
     }
 
@@ -357,14 +349,9 @@ impl<'a> Pass<'a> {
 
     /// Lets a queue begin with `first`; what it had is of a topic that was deleted.
     fn begin_anew(&self, queue: &Queue, first: Entry) -> Result<(), StoreError> {
-        let dir = || {
-            self.setting
-                .layout
-                .consume_queue(queue.topic().as_str(), queue.id().get())
-        };
         queue
             .truncate(0)
-            .map_err(|error| StoreError::io("cut the queue in", &dir())(error))?;
+            .map_err(StoreError::io("cut the queue in", queue.dir()))?;
         queue.restore(first);
         Ok(())
     }
@@ -381,6 +368,13 @@ impl<'a> Pass<'a> {
             .write_out()
             .map_err(StoreError::io("write the index in", &dir))
     }
+}
+
+/// Cuts what is behind `end` off the files, if anything was written there.
+fn cut<U: Unit>(files: &Files<U>, end: u64, is_written: impl Fn(&U) -> bool) -> io::Result<()> {
+    let dirty = end < files.capacity()
+        && (files.entry(end).is_some_and(|entry| is_written(&entry)) || end == files.start());
+    if dirty { files.truncate(end) } else { Ok(()) }
 }
 
 /// A record's claim on a place in its queue.
@@ -404,18 +398,6 @@ fn not_believed(queue: &Queue, offset: u64, entry: &Entry) {
         queue.id(),
         queue.max()
     );
-}
-
-fn is_light(queue: &Queue) -> bool {
-    queue.topic().as_str().starts_with(LIGHT_QUEUE_PREFIX)
-}
-
-/// Whether an entry for the record with queue offset `number` may stand at `at`: at its own place, or at that of a lost
-/// message before it.
-fn is_of(number: u64, at: u64) -> bool {
-    number
-        .checked_sub(at)
-        .is_some_and(|ahead| ahead <= PLUGS_MAX)
 }
 
 /// Whether the log can have held all the messages that must have been before a record in its queue: each has taken its

@@ -21,9 +21,9 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Log;
-use super::append::AppendGroup;
+use super::append::{AppendGroup, patch_base};
 use crate::base::LogOffset;
-use crate::message::record;
+use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
 use crate::store::queue::{Entry, Queue};
@@ -158,7 +158,7 @@ impl Writer {
         for pending in &mut group.pending {
             // Taken before anything can fail: undoing gives back one offset for each record of the group.
             if takes_queue_place(pending.sys_flag) {
-                pending.queue_offset = pending.queue.reserve();
+                pending.queue_offset = pending.queue.reserve(pending.messages);
             }
             if failed.is_some() {
                 continue;
@@ -201,6 +201,9 @@ impl Writer {
                     wire(position),
                     now,
                 );
+                if pending.queue.is_batch() && pending.sys_flag & sysflag::INNER_BATCH != 0 {
+                    patch_base(bytes, pending.queue_offset);
+                }
             }
             run.to = end;
             position += size;
@@ -240,11 +243,13 @@ impl Writer {
                 let wire = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
                 pending.queue.publish(
                     pending.queue_offset,
+                    pending.messages,
                     Entry {
                         log_offset: wire(pending.log_offset),
                         size: i32::try_from(pending.size).unwrap_or(i32::MAX),
                         tags_code: pending.tags.resolve(now, &self.delay_levels_ms),
                     },
+                    now,
                 );
             }
         }
@@ -264,7 +269,7 @@ impl Writer {
     ) -> AppendError {
         for pending in &group.pending {
             if takes_queue_place(pending.sys_flag) {
-                pending.queue.give_back();
+                pending.queue.give_back(pending.messages);
             }
         }
         for run in runs {

@@ -8,6 +8,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use super::places::Unit;
+
 /// Bytes of an entry.
 pub const ENTRY_BYTES: usize = 20;
 
@@ -78,9 +80,21 @@ impl Entry {
     }
 }
 
+impl Unit for Entry {
+    const BYTES: usize = ENTRY_BYTES;
+
+    fn decode_first(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().map(Self::decode)
+    }
+
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.encode());
+    }
+}
+
 /// The first `N` bytes and the rest; zeros stand in for bytes that are not there, which fixed-size input
 /// never lacks.
-fn split<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
+pub(super) fn split<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
     bytes
         .split_first_chunk()
         .map_or(([0; N], &[]), |(first, rest)| (*first, rest))

@@ -1,22 +1,25 @@
 //! The files of one queue.
 
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{ENTRY_BYTES, Entry};
+use super::Entry;
+use super::places::Unit;
 use crate::store::layout;
 use crate::store::segment::{Handle, Segment};
 use crate::sys::platform;
 
-const ENTRY: u64 = ENTRY_BYTES as u64;
+/// No kind of entry has more bytes than this.
+const UNIT_BYTES_MAX: usize = 64;
 
-/// The files of one queue, ordered and without gaps. Positions are counted in entries.
+/// The files of one queue, ordered and without gaps. Positions are counted in entries of one kind.
 #[derive(Debug)]
-pub(crate) struct Files {
+pub(crate) struct Files<U> {
     dir: PathBuf,
     file_bytes: u64,
     segments: RwLock<Vec<Arc<Segment>>>,
@@ -24,17 +27,21 @@ pub(crate) struct Files {
     written: AtomicU64,
     /// Files that were written to since the last sync.
     dirty: Mutex<Vec<Arc<Segment>>>,
+    unit: PhantomData<U>,
 }
 
-impl Files {
+impl<U: Unit> Files<U> {
+    const ENTRY: u64 = U::BYTES as u64;
+
     /// The files of a queue that has none yet.
     pub(crate) fn none(dir: &Path, file_bytes: u64) -> Self {
         Self {
             dir: dir.to_owned(),
-            file_bytes: whole_entries(file_bytes),
+            file_bytes: whole_entries::<U>(file_bytes),
             segments: RwLock::default(),
             written: AtomicU64::new(0),
             dirty: Mutex::default(),
+            unit: PhantomData,
         }
     }
 
@@ -43,18 +50,19 @@ impl Files {
     /// The flag is false when files are missing in between: those behind are deleted then, and the queue must be made
     /// again from the log.
     pub(crate) fn open(dir: &Path, file_bytes: u64) -> io::Result<(Self, bool)> {
-        let file_bytes = whole_entries(file_bytes);
+        let file_bytes = whole_entries::<U>(file_bytes);
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         let found = layout::segments(dir)?;
         let mut whole = true;
         for (index, file) in found.iter().enumerate() {
             // Every file reaches to the next one; a last one of another configuration keeps its size.
             let next = found.get(index + 1).map(|next| next.base);
-            let size = next.map_or(file.len.next_multiple_of(ENTRY).max(file_bytes), |next| {
-                next - file.base
-            });
+            let size = next.map_or(
+                file.len.next_multiple_of(Self::ENTRY).max(file_bytes),
+                |next| next - file.base,
+            );
             let follows = segments.last().is_none_or(|last| last.end() == file.base);
-            let aligned = size.is_multiple_of(ENTRY) && file.base.is_multiple_of(ENTRY);
+            let aligned = size.is_multiple_of(Self::ENTRY) && file.base.is_multiple_of(Self::ENTRY);
             let has_gap = next.is_some() && file.len < size;
             whole &= follows && aligned && !has_gap;
             if !whole {
@@ -72,9 +80,14 @@ impl Files {
         let files = Self {
             dir: dir.to_owned(),
             file_bytes,
-            written: AtomicU64::new(segments.first().map_or(0, |first| first.base() / ENTRY)),
+            written: AtomicU64::new(
+                segments
+                    .first()
+                    .map_or(0, |first| first.base() / Self::ENTRY),
+            ),
             segments: RwLock::new(segments),
             dirty: Mutex::new(Vec::new()),
+            unit: PhantomData,
         };
         Ok((files, whole))
     }
@@ -84,7 +97,7 @@ impl Files {
         self.segments
             .read()
             .first()
-            .map_or(0, |first| first.base() / ENTRY)
+            .map_or(0, |first| first.base() / Self::ENTRY)
     }
 
     /// How far the files reach, whether written or not.
@@ -92,7 +105,7 @@ impl Files {
         self.segments
             .read()
             .last()
-            .map_or(0, |last| last.end() / ENTRY)
+            .map_or(0, |last| last.end() / Self::ENTRY)
     }
 
     /// The offset behind the last entry.
@@ -106,7 +119,7 @@ impl Files {
     }
 
     fn segment_of(&self, at: u64) -> Option<Arc<Segment>> {
-        let position = at.checked_mul(ENTRY)?;
+        let position = at.checked_mul(Self::ENTRY)?;
         let segments = self.segments.read();
         let index = segments.partition_point(|segment| segment.end() <= position);
         segments
@@ -116,39 +129,40 @@ impl Files {
     }
 
     /// The entry at `at`, whether it counts as written or not.
-    pub(crate) fn entry(&self, at: u64) -> Option<Entry> {
+    pub(crate) fn entry(&self, at: u64) -> Option<U> {
         let segment = self.segment_of(at)?;
-        let place = usize::try_from(at.checked_mul(ENTRY)? - segment.base()).ok()?;
-        let bytes = segment.bytes().get(place..)?.first_chunk()?;
-        Some(Entry::decode(bytes))
+        let place = usize::try_from(at.checked_mul(Self::ENTRY)? - segment.base()).ok()?;
+        let bytes = segment.bytes().get(place..)?;
+        U::decode_first(bytes)
     }
 
     /// Like [`Files::entry`], without touching the map: a hole of a file system in memory needs a page to be
     /// mapped, and there may be none.
-    pub(crate) fn entry_if_written(&self, at: u64) -> Option<Entry> {
+    pub(crate) fn entry_if_written(&self, at: u64) -> Option<U> {
         let segment = self.segment_of(at)?;
-        let place = usize::try_from(at.checked_mul(ENTRY)? - segment.base()).ok()?;
-        let mut bytes = [0; ENTRY_BYTES];
-        let read = segment.read(place, &mut bytes).ok()?;
-        (read == ENTRY_BYTES).then(|| Entry::decode(&bytes))
+        let place = usize::try_from(at.checked_mul(Self::ENTRY)? - segment.base()).ok()?;
+        let mut bytes = [0; UNIT_BYTES_MAX];
+        let bytes = bytes.get_mut(..U::BYTES)?;
+        let read = segment.read(place, bytes).ok()?;
+        U::decode_first(bytes.get(..read)?)
     }
 
     /// Appends up to `count` entries from `at` on to `out`; stops at the end of a file.
-    pub(crate) fn read(&self, at: u64, count: usize, out: &mut Vec<Entry>) {
+    pub(crate) fn read(&self, at: u64, count: usize, out: &mut Vec<U>) {
         let Some(segment) = self.segment_of(at) else {
             return;
         };
-        let Ok(place) = usize::try_from(at * ENTRY - segment.base()) else {
+        let Ok(place) = usize::try_from(at * Self::ENTRY - segment.base()) else {
             return;
         };
         let bytes = segment.bytes().get(place..).unwrap_or_default();
-        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
-        out.extend(entries.iter().take(count).map(Entry::decode));
+        let entries = bytes.chunks_exact(U::BYTES).take(count);
+        out.extend(entries.filter_map(U::decode_first));
     }
 
     /// Writes encoded entries from `at` on, making files as needed.
     pub(crate) fn write(&self, at: u64, mut bytes: &[u8]) -> io::Result<()> {
-        let mut position = at * ENTRY;
+        let mut position = at * Self::ENTRY;
         while !bytes.is_empty() {
             let segment = self.segment_for_write(position)?;
             let room = segment.end() - position;
@@ -165,12 +179,12 @@ impl Files {
             position += part as u64;
             bytes = later;
         }
-        self.set_end(position / ENTRY);
+        self.set_end(position / Self::ENTRY);
         Ok(())
     }
 
     fn segment_for_write(&self, position: u64) -> io::Result<Arc<Segment>> {
-        if let Some(segment) = self.segment_of(position / ENTRY) {
+        if let Some(segment) = self.segment_of(position / Self::ENTRY) {
             return Ok(segment);
         }
         if self.segments.read().is_empty() {
@@ -203,7 +217,7 @@ impl Files {
 
     /// Cuts everything at and behind `end` off: the rest of its file becomes zero, later files go. Recovery only.
     pub(crate) fn truncate(&self, end: u64) -> io::Result<()> {
-        let position = end * ENTRY;
+        let position = end * Self::ENTRY;
         let mut segments = self.segments.write();
         while let Some(last) = segments.pop_if(|last| last.base() >= position) {
             last.unlink()?;
@@ -218,23 +232,12 @@ impl Files {
         Ok(())
     }
 
-    /// Lets an empty queue begin at `start`, with fillers before it in its file.
-    pub(crate) fn begin_at(&self, start: u64) -> io::Result<()> {
-        let per_file = self.file_bytes / ENTRY;
-        let first = start - start % per_file;
-        let fillers: Vec<u8> = (first..start)
-            .flat_map(|_| Entry::FILLER.encode())
-            .collect();
-        self.set_end(first);
-        self.write(first, &fillers)
-    }
-
     /// Deletes the files whose last entry is below `min`, but never the last file. Returns how many.
     pub(crate) fn remove_before(&self, min: u64) -> io::Result<usize> {
         let gone: Vec<_> = {
             let mut segments = self.segments.write();
             let count = segments
-                .partition_point(|segment| segment.end() / ENTRY <= min)
+                .partition_point(|segment| segment.end() / Self::ENTRY <= min)
                 .min(segments.len().saturating_sub(1));
             segments.drain(..count).collect()
         };
@@ -242,6 +245,11 @@ impl Files {
             segment.unlink()?;
         }
         Ok(gone.len())
+    }
+
+    /// The directory of the files; it may not be there yet.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Deletes all files and the directories that become empty.
@@ -265,6 +273,20 @@ impl Files {
     }
 }
 
-fn whole_entries(file_bytes: u64) -> u64 {
-    file_bytes.div_ceil(ENTRY).max(1).saturating_mul(ENTRY)
+impl Files<Entry> {
+    /// Lets an empty queue begin at `start`, with fillers before it in its file.
+    pub(crate) fn begin_at(&self, start: u64) -> io::Result<()> {
+        let per_file = self.file_bytes / Self::ENTRY;
+        let first = start - start % per_file;
+        let fillers: Vec<u8> = (first..start)
+            .flat_map(|_| Entry::FILLER.encode())
+            .collect();
+        self.set_end(first);
+        self.write(first, &fillers)
+    }
+}
+
+fn whole_entries<U: Unit>(file_bytes: u64) -> u64 {
+    let entry = U::BYTES as u64;
+    file_bytes.div_ceil(entry).max(1).saturating_mul(entry)
 }

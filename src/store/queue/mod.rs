@@ -1,24 +1,29 @@
 //! Consume queues: for every queue of a topic, where its messages lie in the log.
 //!
 //! New entries stay in memory ([`Queue::publish`]) until the keeper writes them to the files in batches; readers see
-//! memory and files as one sequence. Only the log's writer, under its lock, gives out offsets and publishes.
+//! memory and files as one sequence ([`places`]). Only the log's writer, under its lock, gives out offsets and publishes.
+//!
+//! There are two kinds. In a simple queue an entry's place is the offset of its message. In a batch queue
+//! (`queue.type=BatchCQ`) an entry stands for a record of one or more messages and says which offsets those have
+//! ([`batch`]).
 //!
 //! Lock order: a queue's memory, then its list of files; both are leaves for everyone else.
 
+pub mod batch;
 pub mod entry;
 pub(crate) mod files;
+pub(crate) mod places;
 pub(crate) mod table;
 
-use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
+pub use batch::{BATCH_ENTRY_BYTES, BatchEntry};
 pub use entry::{ENTRY_BYTES, Entry};
 
 use crate::base::{QueueId, QueueOffset, TopicName};
-use files::Files;
+use places::Places;
 
 /// One queue of one topic.
 #[derive(Debug)]
@@ -29,41 +34,36 @@ pub struct Queue {
     next: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
-    memory: Mutex<Memory>,
-    /// Held while entries go from memory to the files, so that they go in order.
-    files: Files,
-    writing: Mutex<Vec<u8>>,
+    kind: Kind,
     /// Set once, when the queue is destroyed.
     gone: AtomicBool,
 }
 
-/// Entries that are not in the files yet.
-#[derive(Debug, Default)]
-struct Memory {
-    /// The offset of the first of them; everything before is in the files.
-    first: u64,
-    entries: VecDeque<Entry>,
+/// The two kinds of queues, with their entries.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// One entry for each message, at the place of its offset.
+    Simple(Places<Entry>),
+    /// One entry for each record; places mean nothing.
+    Batch(Places<BatchEntry>),
 }
 
-/// How many entries one step of the keeper copies out of memory at a time.
-const WRITE_STEP: usize = 16_384;
-/// How many entries, and bytes, a queue keeps room for when it has been emptied.
-const ROOM_KEPT: usize = 1024;
-
 impl Queue {
-    pub(crate) fn new(topic: TopicName, id: QueueId, files: Files) -> Self {
+    pub(crate) fn new(topic: TopicName, id: QueueId, kind: Kind) -> Self {
         let queue = Self {
             topic,
             id,
             next: AtomicU64::new(0),
             min: AtomicU64::new(0),
             max: AtomicU64::new(0),
-            memory: Mutex::new(Memory::default()),
-            files,
-            writing: Mutex::new(Vec::new()),
+            kind,
             gone: AtomicBool::new(false),
         };
-        queue.set_end(queue.files.end());
+        let end = match &queue.kind {
+            Kind::Simple(places) => places.files().end(),
+            Kind::Batch(_) => 0,
+        };
+        queue.put_end(end);
         queue
     }
 
@@ -82,6 +82,23 @@ impl Queue {
         self.id
     }
 
+    /// Whether its entries stand for batches.
+    pub fn is_batch(&self) -> bool {
+        matches!(self.kind, Kind::Batch(_))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The directory of its files; it may not be there yet.
+    pub(crate) fn dir(&self) -> &Path {
+        match &self.kind {
+            Kind::Simple(places) => places.files().dir(),
+            Kind::Batch(places) => places.files().dir(),
+        }
+    }
+
     /// The first offset that can be read.
     pub fn min_offset(&self) -> QueueOffset {
         QueueOffset::new(self.min.load(Ordering::Acquire).min(self.max()))
@@ -96,135 +113,166 @@ impl Queue {
         self.max.load(Ordering::Acquire)
     }
 
-    pub(crate) fn reserve(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+    /// Gives out the offsets of a record with so many messages; returns the first.
+    pub(crate) fn reserve(&self, messages: u16) -> u64 {
+        self.next.fetch_add(messages.into(), Ordering::Relaxed)
     }
 
-    pub(crate) fn give_back(&self) {
-        self.next.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn give_back(&self, messages: u16) {
+        self.next.fetch_sub(messages.into(), Ordering::Relaxed);
     }
 
-    /// Makes an entry visible. `at` follows the entry published last.
-    pub(crate) fn publish(&self, at: u64, entry: Entry) {
-        self.memory.lock().entries.push_back(entry);
-        self.max.store(at + 1, Ordering::Release);
+    /// Makes a record with so many messages visible. `at` follows what was published last.
+    pub(crate) fn publish(&self, at: u64, messages: u16, entry: Entry, store_timestamp_ms: i64) {
+        match &self.kind {
+            Kind::Simple(places) => places.push(entry),
+            Kind::Batch(places) => places.push(BatchEntry {
+                entry,
+                store_timestamp_ms,
+                base: i64::try_from(at).unwrap_or(i64::MAX),
+                count: i16::try_from(messages).unwrap_or(i16::MAX),
+            }),
+        }
+        self.max.store(at + u64::from(messages), Ordering::Release);
     }
 
     /// How many entries wait in memory.
     pub(crate) fn waiting(&self) -> usize {
-        self.memory.lock().entries.len()
+        match &self.kind {
+            Kind::Simple(places) => places.waiting(),
+            Kind::Batch(places) => places.waiting(),
+        }
     }
 
-    /// Copies up to `count` entries from `from` on into `out` (cleared first).
+    /// Copies up to `count` entries from `from` on into `out` (cleared first). Of a simple queue; a batch queue has
+    /// none of these.
     pub(crate) fn read(&self, from: u64, count: usize, out: &mut Vec<Entry>) {
-        out.clear();
-        while out.len() < count {
-            let at = from + out.len() as u64;
-            let first = {
-                let memory = self.memory.lock();
-                if at >= memory.first {
-                    let skip = usize::try_from(at - memory.first).unwrap_or(usize::MAX);
-                    let entries = memory.entries.iter().skip(skip).take(count - out.len());
-                    out.extend(entries.copied());
-                    return;
-                }
-                memory.first
-            };
-            let in_files = usize::try_from(first - at).unwrap_or(usize::MAX);
-            let before = out.len();
-            self.files.read(at, in_files.min(count - before), out);
-            if out.len() == before {
-                return;
+        match &self.kind {
+            Kind::Simple(places) => places.read(from, count, out),
+            Kind::Batch(_) => out.clear(),
+        }
+    }
+
+    /// Copies up to `count` entries into `out` (cleared first), from the one that holds `offset` on. Of a batch queue.
+    pub(crate) fn read_batches(&self, offset: u64, count: usize, out: &mut Vec<BatchEntry>) {
+        match &self.kind {
+            Kind::Simple(_) => out.clear(),
+            Kind::Batch(places) => places.read(place_of(places, offset), count, out),
+        }
+    }
+
+    /// The entry of the message at one offset.
+    pub(crate) fn entry(&self, at: u64) -> Option<Entry> {
+        match &self.kind {
+            Kind::Simple(places) => places.entry(at),
+            Kind::Batch(places) => {
+                let batch = places.entry(place_of(places, at))?;
+                (batch.first()..batch.end())
+                    .contains(&at)
+                    .then_some(batch.entry)
             }
         }
     }
 
-    /// The entry at one offset.
-    pub(crate) fn entry(&self, at: u64) -> Option<Entry> {
-        {
-            let memory = self.memory.lock();
-            if let Some(index) = at.checked_sub(memory.first) {
-                return memory.entries.get(usize::try_from(index).ok()?).copied();
+    /// The offset of the first message of the record that holds `at`; `at` itself in a simple queue.
+    pub(crate) fn base_of(&self, at: u64) -> u64 {
+        match &self.kind {
+            Kind::Simple(_) => at,
+            Kind::Batch(places) => {
+                let batch = places.entry(place_of(places, at));
+                batch.map_or(at, |batch| batch.first().min(at))
             }
         }
-        self.files.entry(at)
     }
 
     /// Writes what waits in memory to the files.
     pub(crate) fn write_out(&self) -> io::Result<()> {
-        let mut buffer = self.writing.lock();
-        // Another queue may have files of these names by now.
-        if self.is_gone() {
-            return Ok(());
-        }
-        loop {
-            let (first, count) = {
-                let memory = self.memory.lock();
-                buffer.clear();
-                for entry in memory.entries.iter().take(WRITE_STEP) {
-                    buffer.extend_from_slice(&entry.encode());
-                }
-                (memory.first, memory.entries.len().min(WRITE_STEP))
-            };
-            if count == 0 {
-                return Ok(());
-            }
-            self.files.write(first, &buffer)?;
-            let mut memory = self.memory.lock();
-            memory.entries.drain(..count);
-            memory.first += count as u64;
-            // After a burst there may be many queues that wait for the next one.
-            if memory.entries.is_empty() && memory.entries.capacity() > WRITE_STEP {
-                memory.entries.shrink_to(ROOM_KEPT);
-                buffer.clear();
-                buffer.shrink_to(ROOM_KEPT);
-            }
+        match &self.kind {
+            Kind::Simple(places) => places.write_out(&self.gone),
+            Kind::Batch(places) => places.write_out(&self.gone),
         }
     }
 
     /// Makes what was written out durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.files.sync()
-    }
-
-    pub(crate) fn files(&self) -> &Files {
-        &self.files
+        match &self.kind {
+            Kind::Simple(places) => places.files().sync(),
+            Kind::Batch(places) => places.files().sync(),
+        }
     }
 
     /// Whether it has not a single entry, neither in memory nor in files.
     pub(crate) fn is_without_entries(&self) -> bool {
-        self.files.capacity() == 0 && self.waiting() == 0
+        match &self.kind {
+            Kind::Simple(places) => places.is_empty(),
+            Kind::Batch(places) => places.is_empty(),
+        }
     }
 
-    /// Puts the end of the queue to `end`, with nothing in memory. Recovery only.
+    /// Says where the queue ends: behind the valid entries of its files, `places` of them. Nothing is in memory then.
+    /// Recovery only.
     pub(crate) fn set_end(&self, end: u64) {
-        let mut memory = self.memory.lock();
-        memory.entries.clear();
-        memory.first = end;
+        match &self.kind {
+            Kind::Simple(places) => {
+                places.files().set_end(end);
+                places.set_end(end);
+                self.put_end(end);
+            }
+            Kind::Batch(places) => {
+                places.files().set_end(end);
+                places.set_end(end);
+                let last = end.checked_sub(1).and_then(|last| places.entry(last));
+                self.put_end(last.map_or(0, |last| last.end()));
+            }
+        }
+    }
+
+    fn put_end(&self, end: u64) {
         self.next.store(end, Ordering::Release);
         self.max.store(end, Ordering::Release);
     }
 
-    /// Cuts everything at and behind `end` off. Recovery only.
+    /// Cuts everything at and behind the offset `end` off. Recovery only.
     pub(crate) fn truncate(&self, end: u64) -> io::Result<()> {
         self.write_out()?;
-        if end < self.max() {
-            self.files.truncate(end)?;
-            self.set_end(end);
+        if end >= self.max() {
+            return Ok(());
+        }
+        match &self.kind {
+            Kind::Simple(places) => {
+                places.truncate(end)?;
+                self.put_end(end);
+            }
+            Kind::Batch(places) => {
+                let bounds = (places.files().start(), places.end());
+                let place = places.first_where(bounds, |batch| batch.end() > end);
+                places.truncate(place)?;
+                self.set_end(place);
+            }
         }
         Ok(())
     }
 
     /// Appends in recovery: offset and visibility in one.
     pub(crate) fn restore(&self, entry: Entry) {
-        let at = self.reserve();
-        self.publish(at, entry);
+        let at = self.reserve(1);
+        self.publish(at, 1, entry, 0);
+    }
+
+    /// Appends to a batch queue in recovery. There may be a gap in front of it, where messages were lost.
+    pub(crate) fn restore_batch(&self, batch: BatchEntry) {
+        if let Kind::Batch(places) = &self.kind {
+            places.push(batch);
+            self.put_end(batch.end());
+        }
     }
 
     /// Lets an empty queue begin at `start`: fillers stand before it in its first file. Recovery only.
     pub(crate) fn begin_at(&self, start: u64) -> io::Result<()> {
-        self.files.begin_at(start)?;
-        self.set_end(start);
+        if let Kind::Simple(places) = &self.kind {
+            places.files().begin_at(start)?;
+            self.set_end(start);
+        }
         Ok(())
     }
 
@@ -233,19 +281,32 @@ impl Queue {
         let readable = |entry: &Entry| {
             entry.is_plausible() && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_min)
         };
-        let min = self.first_where(self.files.start(), readable);
+        let start = match &self.kind {
+            Kind::Simple(places) => places.files().start(),
+            Kind::Batch(_) => 0,
+        };
+        let min = self.first_where(start, readable);
         self.min.store(min, Ordering::Release);
     }
 
-    /// The first entry from `low` on for which `past` holds, if it holds for all behind that one; else the end. Fillers
-    /// are not asked: they stand for nothing, wherever they are.
+    /// The first offset from `low` on for whose entry `past` holds, if it holds for all behind that one; else the end.
+    /// Fillers are not asked: they stand for nothing, wherever they are.
     pub(crate) fn first_where(&self, mut low: u64, past: impl Fn(&Entry) -> bool) -> u64 {
         let mut high = self.max();
+        let places = match &self.kind {
+            Kind::Simple(places) => places,
+            Kind::Batch(places) => {
+                let bounds = (places.files().start(), places.end());
+                let place = places.first_where(bounds, |batch| past(&batch.entry));
+                let first = places.entry(place).map_or(high, |batch| batch.first());
+                return first.clamp(low.min(high), high);
+            }
+        };
         while low < high {
             let middle = low + (high - low) / 2;
-            let asked = (low..=middle)
-                .rev()
-                .find_map(|at| Some((at, self.entry(at)?)).filter(|(_, entry)| !entry.is_filler()));
+            let asked = (low..=middle).rev().find_map(|at| {
+                Some((at, places.entry(at)?)).filter(|(_, entry)| !entry.is_filler())
+            });
             match asked {
                 Some((at, entry)) if past(&entry) => high = at,
                 _ => low = middle + 1,
@@ -256,15 +317,31 @@ impl Queue {
 
     /// Deletes the files that hold only entries below the min offset. Returns how many.
     pub(crate) fn remove_old_files(&self) -> io::Result<usize> {
-        self.files.remove_before(self.min_offset().get())
+        let min = self.min_offset().get();
+        match &self.kind {
+            Kind::Simple(places) => places.files().remove_before(min),
+            Kind::Batch(places) => {
+                let bounds = (places.files().start(), places.end());
+                let first = places.first_where(bounds, |batch| batch.end() > min);
+                places.files().remove_before(first)
+            }
+        }
     }
 
     /// Forgets and deletes all files. For good: whoever still holds the queue finds it empty and [gone](Self::is_gone).
     pub(crate) fn destroy(&self) -> io::Result<()> {
-        let _writing = self.writing.lock();
-        self.gone.store(true, Ordering::Release);
-        self.set_end(0);
+        self.put_end(0);
         self.min.store(0, Ordering::Release);
-        self.files.destroy()
+        match &self.kind {
+            Kind::Simple(places) => places.destroy(&self.gone),
+            Kind::Batch(places) => places.destroy(&self.gone),
+        }
     }
+}
+
+/// The place of the entry that holds `offset`, or of the one before it.
+fn place_of(places: &Places<BatchEntry>, offset: u64) -> u64 {
+    let bounds = (places.files().start(), places.end());
+    let behind = places.first_where(bounds, |batch| batch.first() > offset);
+    behind.saturating_sub(1).max(bounds.0)
 }

@@ -1,47 +1,61 @@
 //! All queues of a store, by topic and number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::{Queue, files::Files};
+use super::places::Places;
+use super::{Kind, Queue, files::Files};
 use crate::base::{QueueId, TopicName};
+use crate::store::StoreOptions;
 use crate::store::layout::{self, Layout};
 
-/// All queues of a store. Lock order: leaf.
+/// All queues of a store, of both kinds. Lock order: leaf.
 #[derive(Debug)]
 pub(crate) struct QueueTable {
     layout: Layout,
     file_bytes: u64,
+    batch_file_bytes: u64,
     whole: bool,
+    /// Topics whose queues are batch queues, as far as was known when the store was opened.
+    batch_topics: BTreeSet<String>,
     queues: RwLock<HashMap<TopicName, BTreeMap<QueueId, Arc<Queue>>>>,
 }
 
 impl QueueTable {
     /// Opens the queues that have a directory.
-    pub(crate) fn open(layout: Layout, file_bytes: u64) -> io::Result<Self> {
+    pub(crate) fn open(layout: Layout, options: &StoreOptions) -> io::Result<Self> {
         let mut table = Self {
             whole: true,
+            batch_topics: batch_topics(&layout),
             layout,
-            file_bytes,
+            file_bytes: options.queue_file_bytes,
+            batch_file_bytes: options.batch_queue_file_bytes,
             queues: RwLock::new(HashMap::new()),
         };
         for (topic, id) in layout::queues(&table.layout.consume_queues())? {
-            let (topic, id) = (TopicName::stored(&topic), QueueId::new(id));
-            let dir = table.layout.consume_queue(topic.as_str(), id.get());
-            let (files, whole) = Files::open(&dir, file_bytes)?;
+            let dir = table.layout.consume_queue(&topic, id);
+            let (files, whole) = Files::open(&dir, table.file_bytes)?;
             table.whole &= whole;
-            let queue = Arc::new(Queue::new(topic.clone(), id, files));
-            table
-                .queues
-                .write()
-                .entry(topic)
-                .or_default()
-                .insert(id, queue);
+            table.insert(&topic, id, Kind::Simple(Places::new(files)));
+        }
+        for (topic, id) in layout::queues(&table.layout.batch_consume_queues())? {
+            let dir = table.layout.batch_consume_queue(&topic, id);
+            let (files, whole) = Files::open(&dir, table.batch_file_bytes)?;
+            table.whole &= whole;
+            table.insert(&topic, id, Kind::Batch(Places::new(files)));
+            table.batch_topics.insert(topic);
         }
         Ok(table)
+    }
+
+    fn insert(&self, topic: &str, id: u32, kind: Kind) {
+        let (topic, id) = (TopicName::stored(topic), QueueId::new(id));
+        let queue = Arc::new(Queue::new(topic.clone(), id, kind));
+        let mut queues = self.queues.write();
+        queues.entry(topic).or_default().insert(id, queue);
     }
 
     /// Whether no file was missing when the queues were opened.
@@ -49,23 +63,54 @@ impl QueueTable {
         self.whole
     }
 
+    /// Whether the topic's queues are to be batch queues, if none is there yet. For recovery.
+    pub(crate) fn is_batch_topic(&self, topic: &str) -> bool {
+        self.batch_topics.contains(topic)
+    }
+
     /// A queue that is there.
     pub(crate) fn find(&self, topic: &str, id: QueueId) -> Option<Arc<Queue>> {
         self.queues.read().get(topic)?.get(&id).cloned()
     }
 
-    /// A queue, made when it is not there yet. Its directory is made with its first entry.
+    /// A queue; a simple one when it is not there yet. Its directory is made with its first entry.
     pub(crate) fn queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        self.find_or_make(topic, id, || {
+            let dir = self.layout.consume_queue(topic.as_str(), id.get());
+            Kind::Simple(Places::new(Files::none(&dir, self.file_bytes)))
+        })
+    }
+
+    /// A queue; a batch queue when it is not there yet.
+    pub(crate) fn batch_queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        self.find_or_make(topic, id, || {
+            let dir = self.layout.batch_consume_queue(topic.as_str(), id.get());
+            Kind::Batch(Places::new(Files::none(&dir, self.batch_file_bytes)))
+        })
+    }
+
+    /// The queue that takes the place of one that is gone.
+    pub(crate) fn successor(&self, gone: &Queue) -> Arc<Queue> {
+        match gone.kind() {
+            Kind::Simple(_) => self.queue(gone.topic(), gone.id()),
+            Kind::Batch(_) => self.batch_queue(gone.topic(), gone.id()),
+        }
+    }
+
+    fn find_or_make(
+        &self,
+        topic: &TopicName,
+        id: QueueId,
+        kind: impl FnOnce() -> Kind,
+    ) -> Arc<Queue> {
         if let Some(queue) = self.find(topic.as_str(), id) {
             return queue;
         }
         let mut queues = self.queues.write();
         let of_topic = queues.entry(topic.clone()).or_default();
-        let queue = of_topic.entry(id).or_insert_with(|| {
-            let dir = self.layout.consume_queue(topic.as_str(), id.get());
-            let files = Files::none(&dir, self.file_bytes);
-            Arc::new(Queue::new(topic.clone(), id, files))
-        });
+        let queue = of_topic
+            .entry(id)
+            .or_insert_with(|| Arc::new(Queue::new(topic.clone(), id, kind())));
         Arc::clone(queue)
     }
 
@@ -91,4 +136,25 @@ impl QueueTable {
             .flat_map(BTreeMap::into_values)
             .collect()
     }
+}
+
+/// The topics that the broker's own file says have batch queues. The file only helps where queues are lost, so one that
+/// cannot be read helps nothing and hinders nothing.
+fn batch_topics(layout: &Layout) -> BTreeSet<String> {
+    let text = std::fs::read(layout.config().join("topics.json")).unwrap_or_default();
+    let file: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let topics = file
+        .get("topicConfigTable")
+        .and_then(|table| table.as_object());
+    let has_batch_queues = |config: &serde_json::Value| {
+        let attributes = config.get("attributes");
+        let kind = attributes.and_then(|attributes| attributes.get("queue.type"));
+        kind.and_then(|kind| kind.as_str()) == Some("BatchCQ")
+    };
+    topics
+        .into_iter()
+        .flatten()
+        .filter(|(_, config)| has_batch_queues(config))
+        .map(|(topic, _)| topic.clone())
+        .collect()
 }

@@ -53,6 +53,7 @@ pub(super) fn unpack(case: &str) -> Case {
         delay_levels_ms: levels.unwrap_or_else(|| defaults.delay_levels_ms.clone()),
         log_file_bytes: number("mappedFileSizeCommitLog", 1 << 30),
         queue_file_bytes: number("mappedFileSizeConsumeQueue", 6_000_000),
+        batch_queue_file_bytes: number("mapperFileSizeBatchConsumeQueue", 13_800_000),
         index_slots: u32::try_from(number("maxHashSlotNum", 5_000_000)).unwrap(),
         index_entries: u32::try_from(number("maxIndexNum", 20_000_000)).unwrap(),
         retention_interval: Duration::from_hours(1),
@@ -143,18 +144,20 @@ const UNDAMAGED: [&str; 22] = [
     "tx",
 ];
 
+const DIRECTORIES: [&str; 4] = ["commitlog", "consumequeue", "batchconsumequeue", "index"];
+
 #[test]
 fn undamaged_stores_open_and_stay_as_they_are() {
     for case in UNDAMAGED {
         let store = unpack(case);
-        let before = ["commitlog", "consumequeue", "index"].map(|dir| written(store.files(dir)));
+        let before = DIRECTORIES.map(|dir| written(store.files(dir)));
         let (opened, report) = store.open();
         assert!(
             report.clean && !report.rebuilt && report.cut.is_none(),
             "{case}: {report:?}"
         );
         opened.shutdown().unwrap();
-        let after = ["commitlog", "consumequeue", "index"].map(|dir| written(store.files(dir)));
+        let after = DIRECTORIES.map(|dir| written(store.files(dir)));
         for (before, after) in before.iter().zip(&after) {
             assert_same(case, after, before);
         }
@@ -170,7 +173,8 @@ fn lost_queues_and_index_are_made_again_byte_for_byte() {
         }
         let store = unpack(case);
         let (queues, index) = (written(store.files("consumequeue")), store.index());
-        for dir in ["consumequeue", "index"] {
+        let batch_queues = written(store.files("batchconsumequeue"));
+        for dir in ["consumequeue", "batchconsumequeue", "index"] {
             let _ = std::fs::remove_dir_all(store.path(dir));
         }
         std::fs::write(store.path("abort"), "1").unwrap();
@@ -178,6 +182,11 @@ fn lost_queues_and_index_are_made_again_byte_for_byte() {
         assert!(report.rebuilt, "{case}: {report:?}");
         opened.shutdown().unwrap();
         assert_same(case, &written(store.files("consumequeue")), &queues);
+        assert_same(
+            case,
+            &written(store.files("batchconsumequeue")),
+            &batch_queues,
+        );
         assert!(store.index() == index, "{case}: index differs");
     }
 }

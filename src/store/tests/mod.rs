@@ -1,5 +1,6 @@
 //! The whole store, opened, filled, stopped or crashed, and opened again.
 
+mod batch;
 mod claims;
 mod crash;
 mod golden;
@@ -19,6 +20,7 @@ pub(super) fn options(dir: &Path) -> StoreOptions {
     StoreOptions {
         log_file_bytes: 16 * 1024,
         queue_file_bytes: 20 * 30,
+        batch_queue_file_bytes: 46 * 10,
         index_slots: 50,
         index_entries: 40,
         flush: FlushMode::Async {

@@ -9,12 +9,14 @@
 //! Absent on purpose: judging a store as a whole, which is [`super::verify`], and the watermarks of a
 //! running store, which only its owner knows.
 
+mod batch;
 mod index;
 mod queue;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use batch::BatchQueueView;
 pub use index::IndexView;
 pub use queue::QueueView;
 
@@ -108,6 +110,17 @@ impl View {
     /// One queue. A queue without a directory is an empty one: brokers create them with the first message.
     pub fn queue(&self, topic: &str, queue_id: u32) -> Result<QueueView, ViewError> {
         QueueView::open(&self.layout.consume_queue(topic, queue_id))
+    }
+
+    /// The batch queues that have a directory, by topic and number.
+    pub fn batch_queues(&self) -> Result<Vec<(String, u32)>, ViewError> {
+        let dir = self.layout.batch_consume_queues();
+        layout::queues(&dir).map_err(|source| ViewError::unreadable(&dir, source))
+    }
+
+    /// One batch queue. One without a directory is an empty one.
+    pub fn batch_queue(&self, topic: &str, queue_id: u32) -> Result<BatchQueueView, ViewError> {
+        BatchQueueView::open(&self.layout.batch_consume_queue(topic, queue_id))
     }
 
     /// The key index files, oldest first.

@@ -98,10 +98,6 @@ fn update(broker: &Broker, wanted: Vec<TopicConfig>) -> Result<(), Refusal> {
         if !options.enable_mixed_message_type && kind.is_some_and(|kind| kind == "MIXED") {
             return Err(invalid("MIXED message type is not supported.".to_owned()));
         }
-        let queues = config.attributes.get("+queue.type");
-        if queues.is_some_and(|kind| kind == "BatchCQ") {
-            return Err(Refusal::unsupported("the queue type BatchCQ"));
-        }
         let policy = config.attributes.get("+cleanup.policy");
         if policy.is_some_and(|policy| policy == "COMPACTION") {
             return Err(Refusal::unsupported("the cleanup policy COMPACTION"));

@@ -22,6 +22,7 @@ struct One {
     message_id: Range<usize>,
     unique: Range<usize>,
     recall: Range<usize>,
+    inner_batch: bool,
 }
 
 /// Stored messages whose producers are to be told.
@@ -73,6 +74,7 @@ impl Sent {
                 message_id: end..end,
                 unique: start..end,
                 recall: 0..0,
+                inner_batch: false,
             },
         }
     }
@@ -85,6 +87,12 @@ pub(super) struct Records<'a> {
 }
 
 impl Records<'_> {
+    /// Whether the answer is to say that a batch was stored as one record.
+    pub(super) fn inner_batch(mut self, inner_batch: bool) -> Self {
+        self.one.inner_batch = inner_batch;
+        self
+    }
+
     /// The handle to take the message back, if it waits for its time.
     pub(super) fn recall(mut self, handle: &str) -> Self {
         if !handle.is_empty() {
@@ -129,6 +137,7 @@ pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) 
                 queue_offset: one.queue_offset,
                 transaction_id: Some(unique).filter(|unique| !unique.is_empty()),
                 recall_handle: Some(text(&one.recall)).filter(|handle| !handle.is_empty()),
+                batch_uniq_id: Some(unique).filter(|_| one.inner_batch),
                 msg_region: Some(&options.region_id),
                 trace_on: Some(if options.trace_on { "true" } else { "false" }),
                 ..SendMessageResponseHeader::default()

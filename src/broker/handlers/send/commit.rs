@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Pending, no_topic, properties, refuse_unsupported};
+use super::{Pending, no_topic, properties};
 use crate::base::{QueueId, TopicName};
 use crate::broker::Broker;
 use crate::broker::handlers::{Refusal, Request};
@@ -62,6 +62,7 @@ pub(in crate::broker::handlers) fn push_commit(
         records: at..at + 1,
         unique: 0..0,
         recall: 0..0,
+        inner_batch: false,
         half: Some(commit.number),
     });
     Ok(())
@@ -76,7 +77,6 @@ fn place(
     (topic, queue_id): (TopicName, QueueId),
 ) -> Result<(TopicName, QueueId), Refusal> {
     let facts = properties::of_stored(half.properties);
-    refuse_unsupported(options, &facts, half.sys_flag)?;
     if facts.delay_level > 0 {
         let level = broker.schedule.level(facts.delay_level);
         properties::redirect(wire, level, topic.as_str(), queue_id);

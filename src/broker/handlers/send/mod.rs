@@ -29,6 +29,7 @@ use crate::broker::stats::Counter;
 use crate::broker::timer::redirect::{self, Timing};
 use crate::broker::topics::{self, PERM_READ, PERM_WRITE};
 use crate::broker::transaction::{self, records};
+use crate::message::properties::write_pair;
 use crate::message::{Draft, Properties, batch, names, sysflag};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Command, Serialization};
@@ -120,6 +121,8 @@ struct Pending {
     unique: Range<usize>,
     /// Place of the recall handle among the texts; empty without one.
     recall: Range<usize>,
+    /// The answer says that the batch was stored as one record.
+    inner_batch: bool,
     /// For a commit: the half message's number.
     half: Option<u64>,
 }
@@ -396,7 +399,7 @@ fn push_one(
     if dead.is_some() {
         facts.drop_delay(&mut sends.properties);
     }
-    refuse_unsupported(options, &facts, sys_flag)?;
+    check_inner_batch(options, topic, &facts, sys_flag)?;
     let mut recall = 0..0;
     let mut timing = Timing::Now;
     let half = is_half(header, &facts);
@@ -463,6 +466,7 @@ fn push_one(
         records: at..at + 1,
         unique: facts.unique,
         recall,
+        inner_batch: false,
         half: None,
     });
     Ok(())
@@ -515,16 +519,25 @@ fn is_plain(sys_flag: i32) -> bool {
     )
 }
 
-fn refuse_unsupported(
+/// Inner batches belong to topics with batch queues, and cannot wait elsewhere first.
+fn check_inner_batch(
     options: &BrokerOptions,
+    topic: &Topic,
     facts: &StoredProperties,
     sys_flag: i32,
 ) -> Result<(), Refusal> {
-    // Inner batches belong to topics with batch queues, which this broker does not keep.
-    if facts.is_inner_batch || sys_flag & sysflag::INNER_BATCH != 0 {
-        return Err(illegal_message(options));
+    let flagged = sys_flag & sysflag::INNER_BATCH != 0;
+    let waits = facts.delay_level > 0 || facts.has_timer || facts.is_half || !is_plain(sys_flag);
+    let legal = if flagged {
+        topics::has_batch_queues(&topic.config) && !waits
+    } else {
+        !facts.is_inner_batch
+    };
+    if legal {
+        Ok(())
+    } else {
+        Err(illegal_message(options))
     }
-    Ok(())
 }
 
 /// For a message to a retry topic that may not be retried any more: the group's dead-letter topic.
@@ -572,7 +585,7 @@ fn push_batch(
         )));
     }
     let options = broker.options.load();
-    if sysflag::transaction(header.sys_flag) != 0 || topics::has_batch_queues(&topic.config) {
+    if sysflag::transaction(header.sys_flag) != 0 {
         return Err(illegal_message(&options));
     }
     let mut sys_flag = header.sys_flag;
@@ -593,6 +606,28 @@ fn push_batch(
         entries += 1;
     }
     let queue = topic.queue(broker, queue_id);
+    let mut one = Pending {
+        opaque: request.head.opaque,
+        serialization: request.head.serialization,
+        oneway: request.head.is_oneway(),
+        waits: facts.waits,
+        queue_id: queue_id.to_wire(),
+        touched: sends.touch(topic, &queue, queue_id),
+        records: 0..0,
+        unique: facts.unique,
+        recall: 0..0,
+        inner_batch: false,
+        half: None,
+    };
+    if topics::has_batch_queues(&topic.config) && !one.unique.is_empty() {
+        one.inner_batch = true;
+        let batch = InnerBatch {
+            one,
+            entries,
+            sys_flag,
+        };
+        return push_inner_batch(broker, sends, &queue, header, request, batch);
+    }
     let first = sends.group.len();
     for entry in batch::decode(request.body).flatten() {
         let draft = Draft {
@@ -613,19 +648,68 @@ fn push_batch(
             return Err(illegal_message(&options));
         }
     }
-    let touched = sends.touch(topic, &queue, queue_id);
-    sends.pending.push(Pending {
-        opaque: request.head.opaque,
-        serialization: request.head.serialization,
-        oneway: request.head.is_oneway(),
-        waits: facts.waits,
-        queue_id: queue_id.to_wire(),
-        touched,
-        records: first..first + entries,
-        unique: facts.unique,
-        recall: 0..0,
-        half: None,
-    });
+    one.records = first..first + entries;
+    sends.pending.push(one);
+    Ok(())
+}
+
+/// A batch that is stored as one record.
+struct InnerBatch {
+    one: Pending,
+    entries: usize,
+    sys_flag: i32,
+}
+
+/// Adds a batch as it is to a batch queue. Consumers unwrap it.
+fn push_inner_batch(
+    broker: &Broker,
+    sends: &mut SendBatch,
+    queue: &Arc<Queue>,
+    header: &SendHeader<'_>,
+    request: &Request<'_, '_>,
+    batch: InnerBatch,
+) -> Result<(), Refusal> {
+    let options = broker.options.load();
+    let InnerBatch {
+        mut one,
+        entries,
+        sys_flag,
+    } = batch;
+    if i16::try_from(entries).is_err() {
+        return Err(illegal_message(&options));
+    }
+    let mut texts = String::new();
+    StoredProperties::write(
+        header.properties,
+        &options,
+        broker,
+        &mut sends.properties,
+        &mut texts,
+    );
+    write_pair(
+        &mut sends.properties,
+        names::INNER_NUM,
+        &entries.to_string(),
+    );
+    let draft = Draft {
+        topic: queue.topic().as_str(),
+        queue_id: queue.id().to_wire(),
+        flag: header.flag,
+        sys_flag: sys_flag | sysflag::INNER_BATCH | sysflag::NEED_UNWRAP,
+        born_timestamp: header.born_timestamp,
+        born_host: request.channel.peer(),
+        store_host: broker.store_host,
+        reconsume_times: header.reconsume_times,
+        prepared_transaction_offset: 0,
+        body: request.body,
+        properties: &sends.properties,
+    };
+    let at = sends
+        .group
+        .push(&draft, queue)
+        .map_err(|_| illegal_message(&options))?;
+    one.records = at..at + 1;
+    sends.pending.push(one);
     Ok(())
 }
 
@@ -679,7 +763,11 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             .map(|record| u64::from(record.size))
             .sum::<u64>();
         if let Some(touched) = touched.get_mut(one.touched) {
-            touched.messages += one.records.len() as u64;
+            touched.messages += one
+                .records
+                .clone()
+                .map(|at| group.messages(at))
+                .sum::<u64>();
             touched.bytes += bytes;
         }
         if let Some(number) = one.half {
@@ -698,6 +786,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             let unique = texts.get(one.unique.clone()).unwrap_or_default();
             let recall = texts.get(one.recall.clone()).unwrap_or_default();
             sent.add(one.opaque, one.serialization, one.queue_id, unique)
+                .inner_batch(one.inner_batch)
                 .recall(recall)
                 .records(broker.store_host, records);
         }
