@@ -150,6 +150,15 @@ pub fn segments(dir: &Path) -> io::Result<Vec<SegmentFile>> {
     Ok(found)
 }
 
+/// Lists the packed copies of segments in `dir` (a segment's name and `.gz`), each with the position its name stands for.
+pub fn packed_segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let found = children(dir)?.into_iter().filter_map(|(name, path)| {
+        let base = parse_segment_name(name.strip_suffix(".gz")?)?;
+        path.is_file().then_some((base, path))
+    });
+    Ok(found.collect())
+}
+
 /// Whether a topic can be the name of a directory. A damaged or hostile record may hold anything, such as a path
 /// that leads out of the store.
 pub fn can_be_directory(topic: &str) -> bool {

@@ -12,6 +12,8 @@
 mod batch;
 mod index;
 mod queue;
+mod survey;
+mod timer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,10 +21,13 @@ use std::path::{Path, PathBuf};
 pub use batch::BatchQueueView;
 pub use index::IndexView;
 pub use queue::QueueView;
+pub use survey::{Survey, survey};
+pub use timer::{TimerItem, TimerView};
 
 use super::checkpoint::Checkpoint;
 use super::layout::{self, Layout, SegmentFile};
 use super::log::Walk;
+use super::window;
 
 /// Why a directory cannot be read as a store.
 #[derive(Debug, thiserror::Error)]
@@ -91,9 +96,15 @@ impl View {
         &self.layout
     }
 
-    /// The files of the commit log, by position.
+    /// The files of the commit log, by position. A file that is there only packed (its name and `.gz`) is taken for
+    /// what is in it.
     pub fn log_files(&self) -> Result<Vec<SegmentFile>, ViewError> {
-        segments(&self.layout.commit_log())
+        log_files_in(&self.layout.commit_log())
+    }
+
+    /// The timer's files.
+    pub fn timer(&self) -> Result<TimerView, ViewError> {
+        TimerView::open(self.layout.dir())
     }
 
     /// A walk over the whole commit log.
@@ -143,6 +154,37 @@ impl View {
     pub fn has_abort_file(&self) -> bool {
         self.layout.abort().exists()
     }
+}
+
+/// The log files in a directory, packed ones included.
+pub fn log_files_in(dir: &Path) -> Result<Vec<SegmentFile>, ViewError> {
+    let mut files = segments(dir)?;
+    let packed = layout::packed_segments(dir)
+        .map_err(|source| ViewError::unreadable(dir, source))?;
+    for (base, path) in packed {
+        if files.iter().all(|file| file.base != base) {
+            files.push(packed_file(base, path)?);
+        }
+    }
+    files.sort_by_key(|file| file.base);
+    Ok(files)
+}
+
+/// A packed file as a segment that begins at `base`.
+pub fn packed_file(base: u64, path: PathBuf) -> Result<SegmentFile, ViewError> {
+    let len = window::packed_bytes(&path).map_err(|source| ViewError::unreadable(&path, source))?;
+    Ok(SegmentFile { base, len, path })
+}
+
+/// Whether a file is read as what is packed in it: its name ends in `.gz`.
+pub fn is_packed(path: &Path) -> bool {
+    window::is_packed(path)
+}
+
+/// The first bytes of a file, packed or not; fewer if it ends before.
+pub fn first_bytes(path: &Path, count: usize) -> Result<Vec<u8>, ViewError> {
+    let read = || window::Window::open(path)?.at(0, count).map(<[u8]>::to_vec);
+    read().map_err(|source| ViewError::unreadable(path, source))
 }
 
 fn segments(dir: &Path) -> Result<Vec<SegmentFile>, ViewError> {

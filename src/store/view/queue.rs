@@ -61,6 +61,17 @@ impl QueueView {
         self
     }
 
+    /// Makes the first entry the next one again.
+    pub fn rewind(&mut self) {
+        self.file = 0;
+        self.at = 0;
+    }
+
+    /// Gives up the open file and what was read of it. The next read opens it again.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     /// The next entry ever written, fillers included, and its number. Unwritten space ends a file, not the
     /// queue: after an accident there may be more files.
     pub fn next_entry(&mut self) -> Option<Result<(QueueOffset, Entry), ViewError>> {
@@ -102,6 +113,50 @@ impl QueueView {
             .read(index, byte - base)
             .map_err(|error| ViewError::unreadable(&self.path(index), error))?;
         Ok(entry.filter(|entry| !entry.is_unwritten()))
+    }
+
+    /// The number behind the last entry ever written; that of the first place if there is none. Entries are written one
+    /// after the other, so this is a search and not a walk.
+    pub fn end(&mut self) -> Result<QueueOffset, ViewError> {
+        for index in (0..self.files.len()).rev() {
+            let Some((base, len)) = self.files.get(index).map(|file| (file.base, file.len)) else {
+                break;
+            };
+            let first = base / ENTRY_BYTES as u64;
+            let (mut written, mut unwritten) = (0, len / ENTRY_BYTES as u64);
+            while written < unwritten {
+                let middle = written.midpoint(unwritten);
+                if self.entry(QueueOffset::new(first + middle))?.is_some() {
+                    written = middle + 1;
+                } else {
+                    unwritten = middle;
+                }
+            }
+            if written > 0 {
+                return Ok(QueueOffset::new(first + written));
+            }
+        }
+        Ok(self.first())
+    }
+
+    /// The number of the first entry that leads to the log at or behind `log_begin`: what lies before was deleted, or is
+    /// a filler. The end of the queue if there is none.
+    pub fn first_from(&mut self, log_begin: u64) -> Result<QueueOffset, ViewError> {
+        let end = self.end()?.get();
+        let (mut before, mut behind) = (self.first().get(), end);
+        while before < behind {
+            let middle = before.midpoint(behind);
+            let entry = self.entry(QueueOffset::new(middle))?;
+            let readable = entry.is_some_and(|entry| {
+                !entry.is_filler() && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_begin)
+            });
+            if readable {
+                behind = middle;
+            } else {
+                before = middle + 1;
+            }
+        }
+        Ok(QueueOffset::new(before))
     }
 
     fn read(&mut self, index: usize, at: u64) -> io::Result<Option<Entry>> {
@@ -181,6 +236,17 @@ mod tests {
         for absent in [0, 2, 7, 9, u64::MAX] {
             assert_eq!(at(absent), None);
         }
+    }
+
+    #[test]
+    fn the_ends_of_a_queue_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut queue = queue(dir.path());
+        assert_eq!(queue.end().unwrap(), QueueOffset::new(7));
+        let mut from = |at| queue.first_from(at).unwrap().get();
+        assert_eq!([from(0), from(1), from(150), from(201)], [4, 5, 6, 7]);
+        let mut empty = QueueView::over(Vec::new());
+        assert_eq!(empty.end().unwrap(), QueueOffset::ZERO);
     }
 
     #[test]
