@@ -1,5 +1,6 @@
 //! A broker and a name server in this process, driven over sockets with raw commands.
 
+mod batch_queues;
 mod groups;
 mod hostile;
 mod pop;
@@ -186,6 +187,20 @@ fn pull(topic: &str, offset: i64, tags: &str, suspend_ms: i64) -> Command {
         ..PullMessageRequestHeader::default()
     };
     Command::request(RequestCode::PULL_MESSAGE, &header)
+}
+
+fn create_topic(topic: &str, attributes: &str) -> Command {
+    let fields = [
+        ("topic", topic),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "2"),
+        ("writeQueueNums", "2"),
+        ("perm", "6"),
+        ("topicFilterType", "SINGLE_TAG"),
+        ("order", "false"),
+        ("attributes", attributes),
+    ];
+    ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &fields)
 }
 
 fn bodies(reply: &Reply) -> Vec<String> {

@@ -620,6 +620,9 @@ fn push_batch(
         half: None,
     };
     if topics::has_batch_queues(&topic.config) && !one.unique.is_empty() {
+        if facts.has_timer || i16::try_from(entries).is_err() {
+            return Err(illegal_message(&options));
+        }
         one.inner_batch = true;
         let batch = InnerBatch {
             one,
@@ -675,9 +678,6 @@ fn push_inner_batch(
         entries,
         sys_flag,
     } = batch;
-    if i16::try_from(entries).is_err() {
-        return Err(illegal_message(&options));
-    }
     let mut texts = String::new();
     StoredProperties::write(
         header.properties,
