@@ -17,6 +17,7 @@ mod output;
 mod records;
 mod send;
 mod serve;
+mod shell;
 mod times;
 
 use std::ffi::OsString;
@@ -109,16 +110,33 @@ impl Context {
     }
 }
 
-/// Completes at the first Ctrl-C. From then on a second one ends the process at once, with 130.
+/// Completes at the first Ctrl-C, or when a service manager or a container runtime asks to stop. From then on a Ctrl-C
+/// ends the process at once, with 130.
 pub(crate) async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    tokio::select! {
+        biased;
+        pressed = tokio::signal::ctrl_c() => if pressed.is_err() {
+            std::future::pending::<()>().await;
+        },
+        () = terminated() => {}
     }
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(130);
         }
     });
+}
+
+/// Completes at SIGTERM, where there is such a thing.
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut signals) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        && signals.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Runs one command line and says how the process should end.

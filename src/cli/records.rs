@@ -11,8 +11,24 @@ use serde_json::{Map, Value, json};
 use super::times::show_time;
 use crate::client::{Message, Received, is_reserved_property};
 
-/// A message as one object.
-pub(crate) fn row(message: &Received, utc: bool) -> Value {
+/// The forms a body can have in an object; [`read_row`] understands each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum BodyForm {
+    /// `bodyText` if it is UTF-8, else `bodyBase64`: nothing is lost.
+    #[default]
+    Auto,
+    /// `bodyText`, with marks in place of what is no UTF-8.
+    Utf8,
+    /// `bodyHex`.
+    Hex,
+    /// `bodyBase64`.
+    Base64,
+    /// `body`, the JSON itself; as [`BodyForm::Auto`] if it is none, or a text that would be read without its quotes.
+    Json,
+}
+
+/// A message as one object, with `body` in the place of its own, which may be the same.
+pub(crate) fn row_with(message: &Received, body: &[u8], form: BodyForm, utc: bool) -> Value {
     let mut row = json!({
         "topic": message.topic(),
         "brokerName": message.queue.broker.as_str(),
@@ -37,15 +53,30 @@ pub(crate) fn row(message: &Received, utc: bool) -> Value {
         "physicalOffset": message.physical_offset,
         "storeSize": message.store_size,
         "bodyCRC": message.body_crc,
-        "bodyLength": message.body().len(),
+        "bodyLength": body.len(),
     });
     if let Value::Object(fields) = &mut row {
-        match std::str::from_utf8(message.body()) {
-            Ok(text) => fields.insert("bodyText".to_owned(), text.into()),
-            Err(_) => fields.insert("bodyBase64".to_owned(), base64(message.body()).into()),
-        };
+        let (name, value) = shown_body(body, form);
+        fields.insert(name.to_owned(), value);
     }
     row
+}
+
+/// A body in a form, and the name of that form's field.
+fn shown_body(body: &[u8], form: BodyForm) -> (&'static str, Value) {
+    match form {
+        BodyForm::Json => match serde_json::from_slice(body) {
+            Ok(Value::String(_)) | Err(_) => shown_body(body, BodyForm::Auto),
+            Ok(value) => ("body", value),
+        },
+        BodyForm::Utf8 => ("bodyText", String::from_utf8_lossy(body).into()),
+        BodyForm::Hex => ("bodyHex", hex(body).into()),
+        BodyForm::Base64 => ("bodyBase64", base64(body).into()),
+        BodyForm::Auto => match std::str::from_utf8(body) {
+            Ok(text) => ("bodyText", text.into()),
+            Err(_) => ("bodyBase64", base64(body).into()),
+        },
+    }
 }
 
 /// Bytes as base64.
@@ -163,6 +194,28 @@ mod tests {
             .with_keys(["k1 k2"])
             .with_property("mine", "1");
         assert_eq!(read_row("new", line), Ok(expected));
+    }
+
+    #[test]
+    fn every_form_of_a_body_is_read_again() {
+        let json = br#"{"a":[1,2]}"#;
+        for form in [
+            BodyForm::Auto,
+            BodyForm::Utf8,
+            BodyForm::Hex,
+            BodyForm::Base64,
+            BodyForm::Json,
+        ] {
+            for body in [&json[..], b"\"text\"", b"plain", b"5"] {
+                let (name, value) = shown_body(body, form);
+                let line = json!({ name: value }).to_string();
+                let message = read_row("T", &line).unwrap();
+                assert_eq!(message.body().as_ref(), body, "{form:?}");
+            }
+        }
+        assert_eq!(shown_body(b"\xff", BodyForm::Utf8).1, "\u{fffd}");
+        assert_eq!(shown_body(b"\xff", BodyForm::Json).0, "bodyBase64");
+        assert_eq!(shown_body(json, BodyForm::Json).0, "body");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use tokio::task::JoinSet;
 
 use crate::protocol::body::heartbeat::{
-    ConsumeFromWhere, ConsumeType, ConsumerData, EXPRESSION_TAG, HeartbeatData, MessageModel,
-    ProducerData, SubscriptionData,
+    ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData,
+    SubscriptionData,
 };
 use crate::protocol::codes::RequestCode;
 use crate::protocol::command::Command;
@@ -62,7 +62,11 @@ fn consumer_data(core: &Core) -> ConsumerData {
     ConsumerData {
         group_name: core.group().to_string(),
         consume_type: ConsumeType::Passively,
-        message_model: MessageModel::Clustering,
+        message_model: if core.options().broadcast {
+            MessageModel::Broadcasting
+        } else {
+            MessageModel::Clustering
+        },
         consume_from_where: match core.options().start_from {
             StartFrom::Unspecified | StartFrom::Latest => ConsumeFromWhere::LastOffset,
             StartFrom::Earliest => ConsumeFromWhere::FirstOffset,
@@ -84,7 +88,7 @@ pub(crate) fn subscription_data(subscription: &Subscription, version: i64) -> Su
         tags_set: subscription.tags().map(str::to_owned).collect(),
         code_set: subscription.codes().collect(),
         sub_version: version,
-        expression_type: EXPRESSION_TAG.to_owned(),
+        expression_type: subscription.kind().to_owned(),
         class_filter_mode: false,
     }
 }

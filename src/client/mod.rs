@@ -7,6 +7,7 @@
 //! * [`Client::transaction_producer`] sends messages that count only when committed ([`TransactionProducer`]),
 //! * [`Client::consumer`] is a member of a consumer group ([`Consumer`], [`Delivery`]),
 //! * [`Client::reader`] reads a topic without a group and without moving any offset ([`PullReader`]),
+//! * [`Webhook`] hands messages on to an HTTP server,
 //! * [`Client::admin`] asks about and changes topics and offsets ([`Admin`]).
 //!
 //! It speaks the remoting protocol of Apache RocketMQ 4.x and 5.x and works against Apache's servers as well as
@@ -34,6 +35,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +57,7 @@ pub use self::reader::{PullReader, ReadFrom, ReadOptions};
 pub use self::route::{Route, RouteBroker, RouteQueues};
 pub use self::subscription::Subscription;
 pub use self::transaction::{Decision, Half, TransactionOptions, TransactionProducer};
+pub use self::webhook::Webhook;
 
 use self::inbound::Inbound;
 use self::members::Members;

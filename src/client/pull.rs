@@ -84,7 +84,7 @@ pub(crate) async fn pull(shared: &Shared, request: &Pull<'_>) -> Result<Pulled, 
             .is_none()
             .then_some(request.subscription.expression()),
         sub_version: request.announced_version.unwrap_or_default(),
-        expression_type: Some("TAG"),
+        expression_type: Some(request.subscription.kind()),
         broker_name: Some(queue.broker.as_str()),
         ..PullMessageRequestHeader::default()
     };

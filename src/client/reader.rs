@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::base::{GroupName, TopicName};
+use crate::filter::SqlFilter;
+use crate::message::Properties;
 use crate::protocol::codes::ResponseCode;
 
 use super::Client;
@@ -24,7 +26,7 @@ use super::message::Received;
 use super::pull::{Pull, PullStatus, pull};
 use super::queue::MessageQueue;
 use super::shared::Shared;
-use super::subscription::Subscription;
+use super::subscription::{Subscription, parse_sql};
 
 /// The group every broker has for tools.
 const TOOLS_GROUP: &str = "TOOLS_CONSUMER";
@@ -61,8 +63,13 @@ pub struct ReadOptions {
     pub from: ReadFrom,
     /// Ends before the first message stored after this time, in milliseconds since 1970.
     pub until_ms: Option<i64>,
+    /// Ends after this offset, in every queue. It ends there even if it follows.
+    pub until_offset: Option<i64>,
     /// The wanted tags, as in `a || b`.
     pub tags: String,
+    /// Only messages whose properties fulfil this SQL92 expression. It is evaluated here, so that it works with every
+    /// broker; all messages travel.
+    pub sql: Option<String>,
     /// Only these queues, by number; empty: all.
     pub queues: Vec<u32>,
     /// Goes on with what comes in after the end was reached.
@@ -76,7 +83,9 @@ impl Default for ReadOptions {
         Self {
             from: ReadFrom::default(),
             until_ms: None,
+            until_offset: None,
             tags: "*".to_owned(),
+            sql: None,
             queues: Vec::new(),
             follow: false,
             pull_messages_max: 32,
@@ -153,7 +162,15 @@ impl PullReader {
                 reason: "it has no such queue that can be read",
             });
         }
-        let ranges = ranges(&shared, &queues, &options.from).await?;
+        let sql = options.sql.as_deref().map(parse_sql).transpose()?;
+        let sql = sql.map(Arc::new);
+        let mut ranges = ranges(&shared, &queues, &options.from).await?;
+        if let Some(last) = options.until_offset {
+            for (start, end) in &mut ranges {
+                *end = last.saturating_add(1).clamp(*start, (*end).max(*start));
+            }
+        }
+        let follow = options.follow && options.until_offset.is_none();
         let mut tasks = JoinSet::new();
         let mut streams = Vec::with_capacity(queues.len());
         let (arrived, arrivals) = mpsc::channel(queues.len());
@@ -169,12 +186,13 @@ impl PullReader {
                 queue: queue.clone(),
                 group: GroupName::stored(TOOLS_GROUP),
                 subscription: Subscription::of(topic.clone(), &options.tags),
+                sql: sql.clone(),
                 messages_max: options.pull_messages_max.max(1),
                 until_ms: options.until_ms,
                 next: start,
                 broker_id: 0,
             };
-            let arrived = options.follow.then(|| arrived.clone());
+            let arrived = follow.then(|| arrived.clone());
             tasks.spawn(task.run(end, batch, arrived));
         }
         Ok(Self {
@@ -316,6 +334,7 @@ struct QueueTask {
     queue: MessageQueue,
     group: GroupName,
     subscription: Subscription,
+    sql: Option<Arc<SqlFilter>>,
     messages_max: u32,
     until_ms: Option<i64>,
     next: i64,
@@ -417,7 +436,11 @@ impl QueueTask {
         } else {
             self.next = pulled.next;
         }
-        Ok(pulled.messages)
+        let mut messages = pulled.messages;
+        if let Some(sql) = &self.sql {
+            messages.retain(|message| sql.matches(Properties::new(&message.properties.to_wire())));
+        }
+        Ok(messages)
     }
 
     async fn pause(&self, error: &ClientError) {

@@ -1,19 +1,24 @@
-//! What a consumer wants of a topic: a tag expression, and the same test the broker makes.
+//! What a consumer wants of a topic: a tag expression, and the same test the broker makes, or an SQL92 expression.
 //!
-//! The broker compares hashes only, so a consumer has to look at the tags again; both use the rules of Apache's
-//! `FilterAPI`. Absent on purpose: SQL92, which brokers refuse unless configured for it.
+//! Of tags the broker compares hashes only, so a consumer has to look at them again; both use the rules of Apache's
+//! `FilterAPI`. SQL92 is evaluated by the broker alone, if it is configured for it (`enablePropertyFilter`).
 
 use std::collections::BTreeSet;
 
 use crate::base::{NameError, TopicName};
+use crate::filter::SqlFilter;
 use crate::message::java_string_hash;
+use crate::protocol::body::heartbeat::{EXPRESSION_SQL92, EXPRESSION_TAG};
 
-/// A topic and the tags wanted from it.
+use super::error::ClientError;
+
+/// A topic and what is wanted from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     topic: TopicName,
     expression: String,
     tags: BTreeSet<String>,
+    is_sql: bool,
 }
 
 impl Subscription {
@@ -26,6 +31,18 @@ impl Subscription {
     /// expression mean every message, with or without a tag.
     pub fn tagged(topic: &str, expression: &str) -> Result<Self, NameError> {
         Ok(Self::of(TopicName::parse(topic)?, expression))
+    }
+
+    /// Messages of `topic` whose properties fulfil an SQL92 expression, as in `"price > 10 AND region = 'eu'"`. Brokers
+    /// evaluate it only if they are configured to (`enablePropertyFilter`); others refuse the consumer.
+    pub fn sql(topic: &str, expression: &str) -> Result<Self, ClientError> {
+        parse_sql(expression)?;
+        Ok(Self {
+            topic: TopicName::parse(topic)?,
+            expression: expression.to_owned(),
+            tags: BTreeSet::new(),
+            is_sql: true,
+        })
     }
 
     pub(crate) fn of(topic: TopicName, expression: &str) -> Self {
@@ -45,12 +62,27 @@ impl Subscription {
             topic,
             expression: expression.to_owned(),
             tags,
+            is_sql: false,
         }
     }
 
     /// The topic.
     pub fn topic(&self) -> &TopicName {
         &self.topic
+    }
+
+    /// Whether the expression is SQL92.
+    pub fn is_sql(&self) -> bool {
+        self.is_sql
+    }
+
+    /// The kind of the expression, in the words of the protocol.
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.is_sql {
+            EXPRESSION_SQL92
+        } else {
+            EXPRESSION_TAG
+        }
     }
 
     /// The expression as sent to brokers; `"*"` for everything.
@@ -74,6 +106,11 @@ impl Subscription {
     }
 }
 
+/// Compiles an SQL92 expression; the error says where it is wrong.
+pub(crate) fn parse_sql(expression: &str) -> Result<SqlFilter, ClientError> {
+    SqlFilter::parse(expression).map_err(|error| ClientError::Usage(format!("SQL92: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +127,15 @@ mod tests {
         assert_eq!(some.tags().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(some.codes().collect::<Vec<_>>(), [97, 98]);
         assert!(some.wants(Some("b")) && !some.wants(Some("c")) && !some.wants(None));
+    }
+
+    #[test]
+    fn sql_is_checked_before_it_is_sent() {
+        let sql = Subscription::sql("T", "a > 3").unwrap();
+        assert!(sql.is_sql() && sql.wants(None));
+        assert_eq!(sql.kind(), "SQL92");
+        let error = Subscription::sql("T", "a >").unwrap_err();
+        assert!(error.to_string().contains("position"), "{error}");
     }
 
     /// `AaAa` and `BBBB` have the same hash: the broker lets both through.

@@ -81,17 +81,19 @@ impl MessageFormat {
         Ok(Self(parts))
     }
 
-    /// Writes one message. Nothing is added, not even an end of line.
+    /// Writes one message, with `body` in the place of its own. Nothing is added, not even an end of line.
     pub(super) fn write(
         &self,
         message: &Received,
+        body: &[u8],
         utc: bool,
         out: &mut impl Write,
     ) -> io::Result<()> {
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.write_all(text)?,
-                Part::Place('s', form) => write_body(message.body(), *form, out)?,
+                Part::Place('s', form) => write_body(body, *form, out)?,
+                Part::Place('S', _) => write!(out, "{}", body.len())?,
                 Part::Place(place, form) => {
                     out.write_all(value(*place, *form, message, utc).as_bytes())?;
                 }
@@ -150,7 +152,6 @@ fn value(place: char, form: Form, message: &Received, utc: bool) -> String {
             .collect::<Vec<_>>()
             .join(","),
         'i' => message.message_id(),
-        'S' => message.body().len().to_string(),
         'd' => time(message.store_timestamp),
         'D' => time(message.born_timestamp),
         'r' => message.reconsume_times.to_string(),
@@ -166,9 +167,10 @@ mod tests {
 
     fn shown(format: &str) -> String {
         let mut out = Vec::new();
+        let message = received(b"b\xc3\xb6dy");
         MessageFormat::parse(format)
             .unwrap()
-            .write(&received(b"b\xc3\xb6dy"), true, &mut out)
+            .write(&message, message.body(), true, &mut out)
             .unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -29,14 +29,34 @@ pub(super) fn parse_from(text: &str, now_ms: i64) -> Result<ReadFrom, CliError> 
     Ok(ReadFrom::Time { ms })
 }
 
-/// Reads `--to`: a time, or the end.
-pub(super) fn parse_to(text: &str, now_ms: i64) -> Result<Option<i64>, CliError> {
+/// Where reading ends; nothing in it: at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct To {
+    /// The last wanted time, in milliseconds since 1970.
+    pub(super) ms: Option<i64>,
+    /// The last wanted offset of each queue.
+    pub(super) offset: Option<i64>,
+}
+
+/// Reads `--to`: an offset, a time, or the end.
+pub(super) fn parse_to(text: &str, now_ms: i64) -> Result<To, CliError> {
     if text == "end" || text == "latest" {
-        return Ok(None);
+        return Ok(To::default());
     }
-    parse_time(text, now_ms)
-        .map(Some)
-        .map_err(|error| CliError::usage(format!("--to: {error}")))
+    if text.len() < 10
+        && let Ok(offset) = text.parse::<i64>()
+        && offset >= 0
+    {
+        return Ok(To {
+            offset: Some(offset),
+            ..To::default()
+        });
+    }
+    let ms = parse_time(text, now_ms).map_err(|error| CliError::usage(format!("--to: {error}")))?;
+    Ok(To {
+        ms: Some(ms),
+        ..To::default()
+    })
 }
 
 /// Where a new group begins; a group cannot begin at an offset or before the end.
@@ -82,8 +102,11 @@ mod tests {
         assert_eq!(from("-10m"), ReadFrom::Time { ms: NOW - 600_000 });
         assert_eq!(from("1795341600000"), ReadFrom::Time { ms: NOW });
         assert!(parse_from("yesterday", NOW).is_err());
-        assert_eq!(parse_to("end", NOW).unwrap(), None);
-        assert_eq!(parse_to("now", NOW).unwrap(), Some(NOW));
+        let to = |text| parse_to(text, NOW).unwrap();
+        assert_eq!(to("end"), To::default());
+        assert_eq!(to("now").ms, Some(NOW));
+        assert_eq!(to("-1m").ms, Some(NOW - 60_000));
+        assert_eq!(to("17").offset, Some(17));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use super::super::heartbeat;
 use super::super::net::{refused, unreadable};
 use super::super::queue::{MessageQueue, allocate_averagely};
 use super::super::route::Route;
+use super::super::shared::Shared;
 use super::StartFrom;
 use super::core::{Core, Owned};
 use super::fetch;
@@ -99,6 +100,9 @@ impl Balancer {
     async fn deal(&mut self, topic: &TopicName) -> Result<bool, ClientError> {
         let core = Arc::clone(&self.core);
         let route = core.shared().routes.get(topic).await?;
+        if core.options().broadcast {
+            return Ok(self.take_all(&route).await);
+        }
         let members = self.members(&route).await?;
         if !members.contains(&core.shared().id) {
             // The broker lost its memory, or was never told. Whoever reads now goes on reading.
@@ -120,6 +124,20 @@ impl Balancer {
         } else {
             mine
         };
+        complete &= self.start_missing(mine).await;
+        Ok(complete)
+    }
+
+    /// A broadcasting member reads every queue there is.
+    async fn take_all(&mut self, route: &Route) -> bool {
+        let queues: BTreeSet<MessageQueue> = route.read_queues().into_iter().collect();
+        self.give_up_all_but(&route.topic, &queues).await;
+        self.start_missing(queues).await
+    }
+
+    /// Starts the queues that are not read yet. `false` if one of them could not be started.
+    async fn start_missing(&mut self, mine: BTreeSet<MessageQueue>) -> bool {
+        let mut complete = true;
         for queue in mine {
             if self.pulling.contains_key(&queue) {
                 continue;
@@ -132,7 +150,7 @@ impl Balancer {
                 }
             }
         }
-        Ok(complete)
+        complete
     }
 
     /// The ids of the group's members, sorted.
@@ -271,6 +289,9 @@ impl Balancer {
     async fn start_offset(&self, queue: &MessageQueue) -> Result<i64, ClientError> {
         let shared = self.core.shared();
         let from = self.core.options().start_from;
+        if self.core.options().broadcast {
+            return first_offset(shared, queue, from).await;
+        }
         let address = shared.read_address(queue, 0).await?;
         let code = RequestCode::QUERY_CONSUMER_OFFSET;
         let header = QueryConsumerOffsetRequestHeader {
@@ -291,11 +312,22 @@ impl Balancer {
             }
             ResponseCode::QUERY_NOT_FOUND => match from {
                 _ if queue.topic.is_retry() => Ok(0),
-                StartFrom::Unspecified | StartFrom::Latest => queue_end(shared, queue).await,
-                StartFrom::Earliest => queue_start(shared, queue).await,
-                StartFrom::Time { ms } => queue_offset_at(shared, queue, ms, Boundary::Lower).await,
+                from => first_offset(shared, queue, from).await,
             },
             _ => Err(refused(&address, "QUERY_CONSUMER_OFFSET", &reply)),
         }
+    }
+}
+
+/// Where a group begins in a queue it has no offset for.
+async fn first_offset(
+    shared: &Shared,
+    queue: &MessageQueue,
+    from: StartFrom,
+) -> Result<i64, ClientError> {
+    match from {
+        StartFrom::Unspecified | StartFrom::Latest => queue_end(shared, queue).await,
+        StartFrom::Earliest => queue_start(shared, queue).await,
+        StartFrom::Time { ms } => queue_offset_at(shared, queue, ms, Boundary::Lower).await,
     }
 }

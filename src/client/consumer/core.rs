@@ -159,10 +159,12 @@ impl Core {
             .iter()
             .map(|subscription| (subscription.topic().clone(), subscription.clone()))
             .collect();
-        subscriptions.insert(
-            retry_topic.clone(),
-            Subscription::of(retry_topic.clone(), "*"),
-        );
+        if !options.broadcast {
+            subscriptions.insert(
+                retry_topic.clone(),
+                Subscription::of(retry_topic.clone(), "*"),
+            );
+        }
         Self {
             flow: Flow::new(options.buffered_messages_max, options.buffered_bytes_max),
             started_ms: shared.clock.now_ms(),
@@ -277,6 +279,9 @@ impl Core {
 
     /// Tells the broker how far the group has got in a queue, if it does not know yet.
     pub(super) async fn commit(&self, owned: &Owned) -> Result<(), ClientError> {
+        if self.options.broadcast {
+            return Ok(());
+        }
         let Some(offset) = owned.progress.lock().uncommitted() else {
             return Ok(());
         };

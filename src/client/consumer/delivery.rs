@@ -134,6 +134,10 @@ async fn send_back(
     message: &Received,
     delay_level: i32,
 ) -> Result<(), ClientError> {
+    if core.options().broadcast {
+        // Nobody would read it there: members that broadcast have no retry topic. Apache's clients drop it as well.
+        return Ok(());
+    }
     let Err(error) = ask_broker(core, message, delay_level).await else {
         return Ok(());
     };

@@ -4,7 +4,9 @@
 //! they fetch waits in one buffer with a bound. An offset is committed only when every message before it was
 //! acknowledged, so a crash can repeat messages but not lose any.
 //!
-//! Absent on purpose: broadcasting and POP.
+//! A broadcasting consumer shares nothing: it reads every queue, and nobody keeps its offsets.
+//!
+//! Absent on purpose: POP.
 
 mod balance;
 mod core;
@@ -22,6 +24,11 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use crate::base::GroupName;
+use crate::protocol::body::heartbeat::CheckClientRequestBody;
+use crate::protocol::codes::RequestCode;
+use crate::protocol::command::Command;
+use crate::protocol::fastjson;
+use crate::protocol::header::NoHeader;
 
 pub(crate) use self::core::{Buffered, Core, OwnedView};
 pub use self::delivery::Delivery;
@@ -29,6 +36,7 @@ pub use self::delivery::Delivery;
 use super::Client;
 use super::error::ClientError;
 use super::heartbeat;
+use super::net::unreadable;
 use super::subscription::Subscription;
 
 /// Where a group begins that has no offset for a queue yet.
@@ -71,6 +79,9 @@ pub struct ConsumerOptions {
     /// Whether the messages of a queue are handed out strictly one after the other, over all members of the group: the
     /// next one only when the one before it is finished. A retry makes a dead letter of it then.
     pub ordered: bool,
+    /// Whether every member of the group gets every message. No offset is kept then: each time the consumer begins
+    /// where `start_from` says, and a message that is given back is not delivered again.
+    pub broadcast: bool,
 }
 
 impl Default for ConsumerOptions {
@@ -85,6 +96,7 @@ impl Default for ConsumerOptions {
             commit_every: Duration::from_secs(5),
             retries_max: 16,
             ordered: false,
+            broadcast: false,
         }
     }
 }
@@ -149,6 +161,9 @@ impl Consumer {
         };
         for subscription in &core.options().subscriptions {
             match core.shared().routes.get(subscription.topic()).await {
+                Ok(route) if subscription.is_sql() => {
+                    check_sql(&core, &route, subscription).await?;
+                }
                 // A topic may come into being later.
                 Ok(_) | Err(ClientError::NoRoute { .. }) => {}
                 Err(error) => return Err(error),
@@ -248,6 +263,40 @@ impl Drop for Consumer {
             shared.leave_in_passing(None, Some(self.core.group()));
         }
     }
+}
+
+/// Asks the brokers of a topic whether they evaluate the SQL92 of a subscription; one that does not would only refuse
+/// pulls later, where nobody hears of it.
+async fn check_sql(
+    core: &Core,
+    route: &super::route::Route,
+    subscription: &Subscription,
+) -> Result<(), ClientError> {
+    let shared = core.shared();
+    let request_code = RequestCode::CHECK_CLIENT_CONFIG;
+    let body = CheckClientRequestBody {
+        client_id: Some(shared.id.clone()),
+        group: Some(core.group().to_string()),
+        namespace: None,
+        subscription_data: Some(heartbeat::subscription_data(
+            subscription,
+            core.started_ms(),
+        )),
+    };
+    for address in route
+        .brokers
+        .iter()
+        .filter_map(|broker| broker.readable_at(0))
+    {
+        let bytes =
+            fastjson::to_wire(&body).map_err(|error| unreadable(address, request_code, error))?;
+        let request = Command::request(request_code, &NoHeader).with_body(bytes);
+        shared
+            .net
+            .call_ok(address, request, shared.timeout())
+            .await?;
+    }
+    Ok(())
 }
 
 async fn commit_regularly(core: Arc<Core>) {
