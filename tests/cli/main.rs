@@ -3,6 +3,7 @@
 
 mod clock;
 mod config;
+mod consume;
 mod contract;
 mod generated;
 mod messages;

@@ -8,16 +8,21 @@ use serde_json::Value;
 use super::{rmq, stderr, stdout};
 
 /// A running `rmq serve` on free ports, killed with the test.
-struct Node {
+pub(super) struct Node {
     child: Child,
     namesrv: String,
 }
 
 impl Node {
     /// With a topic `one` of one queue.
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(super) fn start_with(args: &[&str]) -> Self {
         let mut child = rmq(["serve", "--ephemeral", "--port", "0", "--broker-port", "0"])
             .args(["--topic", "one:1"])
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -31,24 +36,24 @@ impl Node {
         Self { child, namesrv }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = rmq(args);
         command.args(["--namesrv", &self.namesrv]);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs a command that must succeed and returns what it printed.
-    fn ok(&self, args: &[&str]) -> String {
+    pub(super) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         stdout(&output)
     }
 
-    fn with_input(&self, args: &[&str], input: &[u8]) -> Output {
+    pub(super) fn with_input(&self, args: &[&str], input: &[u8]) -> Output {
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -68,17 +73,17 @@ impl Drop for Node {
     }
 }
 
-fn code(output: &Output) -> Option<i32> {
+pub(super) fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
 /// Lines that end with their number.
-fn numbered(start: &str, count: u32) -> String {
+pub(super) fn numbered(start: &str, count: u32) -> String {
     let lines: Vec<String> = (0..count).map(|n| format!("{start}{n}\n")).collect();
     lines.concat()
 }
 
-fn objects(text: &str) -> Vec<Value> {
+pub(super) fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()

@@ -125,7 +125,7 @@ pub(super) mod tests {
         Received::from_record(&record, &block, &BrokerName::stored("broker-a"))
     }
 
-    fn row(body: &[u8]) -> Value {
+    fn row(body: &[u8]) -> serde_json::Value {
         records::row_with(&received(body), body, records::BodyForm::Auto, true)
     }
 

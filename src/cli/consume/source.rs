@@ -35,8 +35,13 @@ impl Start {
         let from = from
             .map(|text| range::parse_from(text, now_ms))
             .transpose()?;
+        let subscription = match &args.sql {
+            Some(expression) => Subscription::sql(&args.topic, expression)?,
+            None => Subscription::tagged(&args.topic, &args.tag).map_err(ClientError::from)?,
+        };
         if args.broadcast || args.joined_group().is_some() {
-            return Self::join(args, range::start_of_group(from.as_ref())?);
+            let start = range::start_of_group(from.as_ref())?;
+            return Ok(Self::join(args, subscription, start));
         }
         let to = args.to.as_deref();
         let to = to.map(|text| range::parse_to(text, now_ms)).transpose()?;
@@ -56,11 +61,7 @@ impl Start {
         }))
     }
 
-    fn join(args: &Args, start_from: StartFrom) -> Result<Self, CliError> {
-        let subscription = match &args.sql {
-            Some(expression) => Subscription::sql(&args.topic, expression)?,
-            None => Subscription::tagged(&args.topic, &args.tag).map_err(ClientError::from)?,
-        };
+    fn join(args: &Args, subscription: Subscription, start_from: StartFrom) -> Self {
         let mut options = ConsumerOptions {
             subscriptions: vec![subscription],
             start_from,
@@ -78,7 +79,7 @@ impl Start {
             options.buffered_bytes_max = usize::MAX;
         }
         let group = args.group.as_deref().unwrap_or(BROADCAST_GROUP).to_owned();
-        Ok(Self::Join { group, options })
+        Self::Join { group, options }
     }
 }
 
