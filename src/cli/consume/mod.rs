@@ -125,27 +125,27 @@ pub(super) mod tests {
         Received::from_record(&record, &block, &BrokerName::stored("broker-a"))
     }
 
-    fn row(body: &[u8]) -> serde_json::Value {
+    fn shown(body: &[u8]) -> serde_json::Value {
         records::row_with(&received(body), body, records::BodyForm::Auto, true)
     }
 
     #[test]
     fn rows_have_apaches_field_names() {
-        let row = row(b"hello");
+        let row = shown(b"hello");
         assert_eq!(row["topic"], "orders");
         assert_eq!(row["queueOffset"], 17);
         assert_eq!(row["storeTimestamp"], 2000);
         assert_eq!(row["storeTime"], "1970-01-01T00:00:02.000Z");
         assert_eq!(row["bodyText"], "hello");
         assert_eq!(row["properties"]["mine"], "1");
-        let row = row(b"\xff");
+        let row = shown(b"\xff");
         assert_eq!(row["bodyBase64"], "/w==");
         assert_eq!(row.get("bodyText"), None);
     }
 
     #[test]
     fn what_is_printed_can_be_sent_again() {
-        let row = row(b"hello");
+        let row = shown(b"hello");
         let message = records::read_row("other", &row.to_string()).unwrap();
         assert_eq!(message.topic(), "other");
         assert_eq!(message.tag(), Some("paid"));
