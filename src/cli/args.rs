@@ -7,7 +7,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
-use super::{clock, completion, consume, generate, inspect, man, send, serve};
+use super::{
+    client, clock, completion, config, consume, ctx, generate, group, inspect, man, send, serve,
+    topic,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,15 +53,12 @@ pub(crate) struct Global {
     /// Name servers, `host:port` separated by `;` [env: RMQ_NAMESRV_ADDR, NAMESRV_ADDR] [default: 127.0.0.1:9876]
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) namesrv: Option<String>,
-    /// When to use colour
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value = "auto",
-        value_name = "WHEN"
-    )]
-    pub(crate) color: ColorChoice,
+    /// Go by this context (rmq ctx) [env: RMQ_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// When to use colour [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub(crate) color: Option<ColorChoice>,
     /// No progress bars
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
@@ -77,11 +77,31 @@ pub(crate) enum Command {
     Send(Box<send::Args>),
     Consume(Box<consume::Args>),
     Inspect(Box<inspect::Args>),
+    Topic(Box<topic::Args>),
+    Group(Box<group::Args>),
+    Client(client::Args),
     Clock(clock::Args),
+    Ctx(ctx::Args),
+    Config(config::Args),
     Completion(completion::Args),
     Man(man::Args),
     #[command(hide = true)]
     Generate(generate::Args),
+}
+
+impl Command {
+    /// Whether it could harm to run this with the default settings because a file of settings is broken.
+    pub(crate) fn goes_by_settings(&self) -> bool {
+        !matches!(
+            self,
+            Self::Serve(_)
+                | Self::Inspect(_)
+                | Self::Ctx(_)
+                | Self::Completion(_)
+                | Self::Man(_)
+                | Self::Generate(_)
+        )
+    }
 }
 
 /// The shells that completions exist for.

@@ -6,19 +6,28 @@
 //! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
 
 mod args;
+mod client;
 mod clock;
 mod completion;
+mod config;
 mod consume;
+mod ctx;
 mod exit;
+mod gather;
 mod generate;
+mod group;
 mod inspect;
 mod man;
 mod output;
+mod plan;
 mod records;
 mod send;
 mod serve;
 mod shell;
+mod settings;
+mod targets;
 mod times;
+mod topic;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -28,10 +37,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
+use crate::client::{Client, ClientOptions};
 use crate::node::Clock;
 use args::{Cli, Command, Global};
 use exit::CliError;
 use output::Output;
+use settings::Settings;
 
 /// What every command gets: where to print, what time it is, whom to talk to.
 #[derive(Debug)]
@@ -40,33 +51,46 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// The time of day.
     pub(crate) clock: Clock,
-    /// The options of the whole program.
+    /// The options of the whole program, completed by settings.
     pub(crate) global: Global,
+    /// The options as they stood on the command line.
+    pub(crate) flags: Global,
+    /// What the command line goes by, and why.
+    pub(crate) settings: Settings,
 }
 
 impl Context {
-    fn new(global: Global) -> Self {
-        Self {
+    /// The context, and what is wrong with the files settings come from.
+    fn new(flags: Global) -> (Self, Option<CliError>) {
+        let (settings, broken) = settings::load(&flags);
+        let mut global = flags.clone();
+        global.output = settings.output.value;
+        global.color = Some(settings.color.value);
+        global.utc = settings.utc.value;
+        let context = Self {
             output: Output::new(&global),
             clock: Clock::System,
             global,
-        }
+            flags,
+            settings,
+        };
+        (context, broken)
     }
 
-    /// The name servers to ask: flag, `RMQ_NAMESRV_ADDR`, `NAMESRV_ADDR` (what the Java client reads), default.
+    /// The name servers to ask.
     pub(crate) fn name_servers(&self) -> Vec<String> {
-        let from_environment = || {
-            ["RMQ_NAMESRV_ADDR", "NAMESRV_ADDR"]
-                .into_iter()
-                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        };
-        let text = self.global.namesrv.clone().or_else(from_environment);
-        text.as_deref()
-            .unwrap_or("127.0.0.1:9876")
+        self.settings
+            .namesrv
+            .value
             .split([';', ','])
             .map(|address| address.trim().to_owned())
             .filter(|address| !address.is_empty())
             .collect()
+    }
+
+    /// A client of the cluster that is meant.
+    pub(crate) async fn connect(&self) -> Result<Client, CliError> {
+        Ok(Client::connect(self.name_servers(), ClientOptions::default()).await?)
     }
 
     /// Logs go to stderr: warnings, more with -v, anything with `RUST_LOG`.
@@ -149,13 +173,28 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let context = Context::new(cli.global);
+    let (context, broken) = Context::new(cli.global);
+    for warning in &context.settings.warnings {
+        context.output.warn(warning);
+    }
+    // A file that cannot be read may name another cluster than the default, so nobody is asked or told anything.
+    if let Some(error) = broken
+        && cli.command.goes_by_settings()
+    {
+        report(&error, &context.output);
+        return error.exit().into();
+    }
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args, &context),
         Command::Send(args) => send::run(&args, &context),
         Command::Consume(args) => consume::run(&args, &context),
         Command::Inspect(args) => inspect::run(*args, &context),
+        Command::Topic(args) => topic::run(*args, &context),
+        Command::Group(args) => group::run(*args, &context),
+        Command::Client(args) => client::run(args, &context),
         Command::Clock(args) => clock::run(args, &context),
+        Command::Ctx(args) => ctx::run(args, &context),
+        Command::Config(args) => config::run(&args, &context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man(args) => man::run(&args, &context),
         Command::Generate(args) => generate::run(&args, &context),

@@ -129,7 +129,14 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// What `cli` itself looks at.
-const OTHER_VARIABLES: [&str; 1] = ["RMQ_NAMESRV_ADDR"];
+const OTHER_VARIABLES: [&str; 6] = [
+    "RMQ_NAMESRV_ADDR",
+    "RMQ_CONTEXT",
+    "RMQ_CONFIG_DIR",
+    "RMQ_OUTPUT",
+    "RMQ_COLOR",
+    "RMQ_UTC",
+];
 
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {

@@ -7,6 +7,7 @@ mod paint;
 mod progress;
 mod prompt;
 mod render;
+pub(crate) mod yaml;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -73,13 +74,14 @@ impl Output {
     pub(crate) fn new(global: &Global) -> Self {
         let stdout_terminal = io::stdout().is_terminal();
         let stderr_terminal = io::stderr().is_terminal();
+        let color = global.color.unwrap_or(ColorChoice::Auto);
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
             format: global.output,
             columns: global.columns.clone(),
             stdout_terminal,
-            stdout_paint: Paint::new(global.color, stdout_terminal),
-            stderr_paint: Paint::new(global.color, stderr_terminal),
+            stdout_paint: Paint::new(color, stdout_terminal),
+            stderr_paint: Paint::new(color, stderr_terminal),
             progress: stderr_terminal && !global.no_progress && !dumb,
         }
     }
@@ -193,6 +195,11 @@ impl Output {
     /// naming the flag that answers beforehand.
     pub(crate) fn can_ask(&self) -> bool {
         prompt::can_ask()
+    }
+
+    /// Asks for a line of text; only after [`Output::can_ask`].
+    pub(crate) fn ask_for(&self, question: &str) -> Result<String, CliError> {
+        prompt::ask_for(question)
     }
 
     /// Asks yes or no; only after [`Output::can_ask`].

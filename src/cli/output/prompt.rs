@@ -17,3 +17,12 @@ pub(super) fn confirm(question: &str) -> Result<bool, CliError> {
         .interact()
         .map_err(|dialoguer::Error::IO(error)| CliError::from(error))
 }
+
+/// Asks for a line of text.
+pub(super) fn ask_for(question: &str) -> Result<String, CliError> {
+    dialoguer::Input::<String>::new()
+        .with_prompt(question)
+        .allow_empty(true)
+        .interact_text()
+        .map_err(|dialoguer::Error::IO(error)| CliError::from(error))
+}
