@@ -28,12 +28,12 @@ const COLUMNS: &[Column] = &[
     Column::new("kind", "KIND"),
     Column::new("name", "NAME").name(),
     Column::new("at", "AT"),
-    Column::new("field", "FIELD"),
-    Column::new("before", "BEFORE"),
-    Column::new("after", "AFTER"),
-    Column::new("now", "NOW"),
+    Column::new("field", "FIELD").optional(),
+    Column::new("before", "BEFORE").optional(),
+    Column::new("after", "AFTER").optional(),
+    Column::new("now", "NOW").wide(),
     Column::new("result", "RESULT"),
-    Column::new("error", "ERROR"),
+    Column::new("error", "ERROR").optional(),
 ];
 
 /// The flags of every command that changes something.
@@ -146,6 +146,7 @@ impl Step {
         self.outcome = if self.now == self.after {
             Outcome::Done
         } else {
+            self.error = Some(format!("{} was found afterwards", self.now));
             Outcome::Different
         };
     }

@@ -15,6 +15,7 @@ pub(crate) struct Column {
     right: bool,
     wide: bool,
     name: bool,
+    optional: bool,
 }
 
 impl Column {
@@ -26,6 +27,7 @@ impl Column {
             right: false,
             wide: false,
             name: false,
+            optional: false,
         }
     }
 
@@ -38,6 +40,12 @@ impl Column {
     /// Left out of `-o table`.
     pub(crate) const fn wide(mut self) -> Self {
         self.wide = true;
+        self
+    }
+
+    /// Left out of tables in which no row has it.
+    pub(crate) const fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 
@@ -77,6 +85,7 @@ pub(super) fn of<'a>(
                     key: column.key.to_owned(),
                     title: column.title.to_owned(),
                     right: column.right,
+                    optional: column.optional,
                 })
                 .collect()
         } else {
@@ -116,6 +125,7 @@ struct Shown {
     key: String,
     title: String,
     right: bool,
+    optional: bool,
 }
 
 impl Shown {
@@ -125,6 +135,7 @@ impl Shown {
             key: key.to_owned(),
             title: known.map_or_else(|| key.to_owned(), |column| column.title.to_owned()),
             right: known.is_some_and(|column| column.right),
+            optional: false,
         }
     }
 }
@@ -144,6 +155,27 @@ fn cell(value: Option<&Value>) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
+    }
+}
+
+/// The same in a table, where people read: `perm=rw order=false` for an object.
+fn table_cell(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Object(fields)) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let text = match value {
+                    Value::Object(_) | Value::Array(_) => value.to_string(),
+                    plain => cell(Some(plain)),
+                };
+                format!("{name}={text}")
+            });
+            fields.collect::<Vec<_>>().join(" ")
+        }
+        Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+            let items = items.iter().map(|item| cell(Some(item)));
+            items.collect::<Vec<_>>().join(",")
+        }
+        other => cell(other),
     }
 }
 
@@ -199,6 +231,20 @@ impl Sheet {
     }
 }
 
+impl Sheet {
+    fn drop_empty_columns(&mut self) {
+        for index in (0..self.columns.len()).rev() {
+            let empty = self.rows.iter().all(|row| row[index].is_empty());
+            if self.columns[index].optional && empty {
+                self.columns.remove(index);
+                for row in &mut self.rows {
+                    row.remove(index);
+                }
+            }
+        }
+    }
+}
+
 impl Render for Sheet {
     fn begin(&mut self, _: &mut dyn Write) -> io::Result<()> {
         Ok(())
@@ -208,13 +254,14 @@ impl Render for Sheet {
         let cells = self
             .columns
             .iter()
-            .map(|column| printable(&cell(field(row, &column.key))))
+            .map(|column| printable(&table_cell(field(row, &column.key))))
             .collect();
         self.rows.push(cells);
         Ok(())
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.drop_empty_columns();
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
