@@ -86,6 +86,17 @@ impl Groups {
         self.version = file.data_version;
     }
 
+    /// Becomes what the master of this slave has.
+    pub(crate) fn follow(&mut self, master: SubscriptionGroupWrapper) {
+        if self.version == master.data_version {
+            return;
+        }
+        self.table.clear();
+        self.forbidden.clear();
+        self.changes += 1;
+        self.restore(master);
+    }
+
     fn put(&mut self, config: SubscriptionGroupConfig) {
         self.changes += 1;
         self.table

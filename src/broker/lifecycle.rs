@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
 
 use super::Broker;
 use super::clients::Clients;
@@ -20,6 +21,7 @@ use super::offsets::Offsets;
 use super::options::BrokerOptions;
 use super::pop::{PopState, revive};
 use super::registration::{self, Registrar};
+use super::replication::{self, BrokerRole, Replication};
 use super::schedule::{self, Schedule};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
@@ -87,15 +89,21 @@ impl Broker {
         let store_host = store_host(&options)?;
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let broker = Arc::new(Self::assemble(options, clock, store, store_host)?);
-        revive::restore(&broker, report.clean);
         let tasks = &broker.tasks;
         tasks.spawn(pull::expire(Arc::clone(&broker)));
         tasks.spawn(pop::expire(Arc::clone(&broker)));
-        tasks.spawn(revive::run(Arc::clone(&broker)));
-        tasks.spawn(schedule::run(Arc::clone(&broker)));
-        Timer::start(&broker).map_err(BrokerError::Timer)?;
-        tasks.spawn(transaction::run_ops(Arc::clone(&broker)));
-        tasks.spawn(transaction::run_checks(Arc::clone(&broker)));
+        // What writes messages by itself is for masters: a slave gets them from there.
+        if broker.replication.is_slave() {
+            broker.store.set_replica(true);
+            broker.start_following();
+        } else {
+            revive::restore(&broker, report.clean);
+            tasks.spawn(revive::run(Arc::clone(&broker)));
+            tasks.spawn(schedule::run(Arc::clone(&broker)));
+            Timer::start(&broker).map_err(BrokerError::Timer)?;
+            tasks.spawn(transaction::run_ops(Arc::clone(&broker)));
+            tasks.spawn(transaction::run_checks(Arc::clone(&broker)));
+        }
         tasks.spawn(save_offsets(Arc::clone(&broker)));
         tasks.spawn(save_progress(Arc::clone(&broker)));
         tasks.spawn(housekeeping(Arc::clone(&broker)));
@@ -135,8 +143,8 @@ impl Broker {
             load(&config, "consumerOrderInfo.json")?,
             &topics.map(),
         );
-        let timer = options
-            .timer_wheel_enable
+        // A slave has the timer's messages only; it makes the files when it becomes master.
+        let timer = (options.timer_wheel_enable && options.broker_role != BrokerRole::Slave)
             .then(|| Timer::open(&store, &options, now_ms))
             .transpose()
             .map_err(BrokerError::Timer)?;
@@ -161,6 +169,7 @@ impl Broker {
             parked: ParkedPulls::new(parked_max),
             stats: Stats::default(),
             registrar: Registrar::new(),
+            replication: Replication::new(&options),
             tasks: Tasks::default(),
             unique_ids: UniqIds::new(store_host.ip(), std::process::id(), seed),
             store_host,
@@ -170,6 +179,11 @@ impl Broker {
             clock,
             store,
         })
+    }
+
+    /// Whether this broker follows a master.
+    pub(crate) fn is_slave(&self) -> bool {
+        self.replication.is_slave()
     }
 
     /// Makes a topic that can be read and written, unless it is there; says how many queues it has. Without a number it
@@ -182,6 +196,18 @@ impl Broker {
         made.map_or(0, |topic| {
             u32::try_from(topic.write_queue_nums).unwrap_or(0)
         })
+    }
+
+    /// Serves slaves on the port that `listen` opens, where this is a master. A slave's port stays shut.
+    pub(crate) fn serve_slaves<E>(
+        self: &Arc<Self>,
+        listen: impl FnOnce() -> Result<TcpListener, E>,
+    ) -> Result<(), E> {
+        if !self.replication.is_slave() {
+            let slaves = replication::master::serve(Arc::clone(self), listen()?);
+            self.tasks.spawn(slaves);
+        }
+        Ok(())
     }
 
     /// Begins to register with the name servers; call it once the port is served.
@@ -200,7 +226,9 @@ impl Broker {
         self.tasks.stop();
         let broker = Arc::clone(self);
         let closed = tokio::task::spawn_blocking(move || {
-            broker.empty_pop_buffer();
+            if !broker.replication.is_slave() {
+                broker.empty_pop_buffer();
+            }
             broker.save_all();
             if let Some(timer) = &broker.timer {
                 timer.stop(&broker);
@@ -217,7 +245,9 @@ impl Broker {
     }
 
     fn save_all(&self) {
-        transaction::write_ops(self);
+        if !self.replication.is_slave() {
+            transaction::write_ops(self);
+        }
         self.topics.keep();
         self.groups.keep();
         self.offsets.keep();

@@ -4,8 +4,7 @@
 //! one mutex and never hands out the guard. Requests come in through a [`Port`] (the main port or the VIP port), the
 //! router sends each to its handler, and handlers take from the broker what they use.
 //!
-//! Deliberately absent so far: slaves, ACLs. Their requests are answered with Apache's
-//! codes for a broker without them.
+//! Deliberately absent so far: ACLs. Their requests are answered with Apache's codes for a broker without them.
 //!
 //! Lock order: every table's lock is a leaf; none is held across an await or a disk write, except a file's own
 //! `saving` lock in [`kept`].
@@ -27,6 +26,7 @@ mod pop;
 mod port;
 mod refusal;
 mod registration;
+pub(crate) mod replication;
 mod router;
 mod schedule;
 mod session;
@@ -56,6 +56,7 @@ use self::modes::Modes;
 use self::offsets::Offsets;
 use self::pop::PopState;
 use self::registration::Registrar;
+use self::replication::Replication;
 use self::schedule::Schedule;
 use self::session::Session;
 use self::settings::Settings;
@@ -79,6 +80,7 @@ use crate::sys::Clock;
 pub(crate) use lifecycle::BrokerError;
 pub(crate) use options::{BrokerOptions, OptionError};
 pub(crate) use port::Port;
+pub(crate) use replication::BrokerRole;
 
 /// A running broker.
 pub(crate) struct Broker {
@@ -102,6 +104,7 @@ pub(crate) struct Broker {
     parked: ParkedPulls,
     stats: Stats,
     registrar: Registrar,
+    replication: Replication,
     tasks: Tasks,
     unique_ids: UniqIds,
     store_host: SocketAddr,

@@ -19,6 +19,14 @@ impl Modes {
         Self { table, changes: 0 }
     }
 
+    /// Becomes what the master of this slave has.
+    pub(crate) fn follow(&mut self, master: MessageRequestModeSerializeWrapper) {
+        if self.table != master {
+            self.table = master;
+            self.changes += 1;
+        }
+    }
+
     /// Sets a group's mode for a topic.
     pub(crate) fn set(&mut self, mode: SetMessageRequestModeRequestBody) {
         self.changes += 1;

@@ -102,6 +102,19 @@ impl Offsets {
         }
     }
 
+    /// Takes over what the master of this slave has; offsets it has not stay.
+    pub(crate) fn follow(&mut self, master: ConsumerOffsetSerializeWrapper) {
+        let theirs = Table::from_joined(master.offset_table);
+        for (topic, group, queues) in theirs.iter() {
+            for (queue, offset) in queues {
+                if self.consumed.put(topic, group, *queue, *offset) != Some(*offset) {
+                    self.changes += 1;
+                }
+            }
+        }
+        self.version = master.data_version;
+    }
+
     /// Stores a consumer's progress. Returns the older, larger offset if the group goes back.
     pub(crate) fn commit(
         &mut self,

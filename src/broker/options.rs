@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::replication::{BrokerRole, ReplicationMode};
 use crate::store::{FlushMode, StoreOptions};
 
 /// Why a setting is refused.
@@ -51,18 +52,22 @@ pub(crate) enum Effect {
 }
 
 /// Settings that are read once.
-const AT_START: [&str; 11] = [
+const AT_START: [&str; 15] = [
     "brokerName",
     "brokerId",
     "brokerIP1",
     "brokerIP2",
     "brokerClusterName",
+    "brokerRole",
     "clusterTopicEnable",
     "haListenPort",
+    "haMasterAddress",
     "listenPort",
     "maxParkedPulls",
     "msgTraceTopicName",
+    "replication",
     "reviveQueueNum",
+    "totalReplicas",
 ];
 
 /// Settings of the store that it takes while it is open.
@@ -97,6 +102,8 @@ plain_settings! {
     u32: "a whole number, not negative",
     u64: "a whole number, not negative",
     String: "text",
+    BrokerRole: "ASYNC_MASTER, SYNC_MASTER or SLAVE",
+    ReplicationMode: "classic or majority",
 }
 
 macro_rules! broker_options {
@@ -147,6 +154,38 @@ broker_options! {
     listen_port: u16 = 10911 => "listenPort";
     /// The port slaves are told; 0 means `listenPort` + 1.
     ha_listen_port: u16 = 0 => "haListenPort";
+    /// Whether it takes messages, and whether it waits for its slaves then.
+    broker_role: BrokerRole = BrokerRole::AsyncMaster => "brokerRole";
+    /// The HA address a slave follows; empty: what the name servers tell.
+    ha_master_address: String = String::new() => "haMasterAddress";
+    /// The remoting address of a slave's master; empty: what the name servers tell. This broker's own setting.
+    master_addr: String = String::new() => "masterAddr";
+    /// A sign of life is sent on HA connections after so long.
+    ha_send_heartbeat_interval: u64 = 5_000 => "haSendHeartbeatInterval";
+    /// An HA connection on which nothing came for so long is closed.
+    ha_housekeeping_interval: u64 = 20_000 => "haHousekeepingInterval";
+    /// Bytes of the log in one frame; Apache's slaves take less than 4 MiB.
+    ha_transfer_batch_size: u32 = 32 << 10 => "haTransferBatchSize";
+    /// A slave that is so many bytes behind is not in sync.
+    ha_max_gap_not_in_sync: u64 = 256 << 20 => "haMaxGapNotInSync";
+    /// A SYNC_MASTER answers when so many brokers have a message, itself included; at least 2.
+    in_sync_replicas: u32 = 1 => "inSyncReplicas";
+    /// A SYNC_MASTER refuses messages while fewer brokers than this are in sync, itself included.
+    min_in_sync_replicas: u32 = 1 => "minInSyncReplicas";
+    /// Whether a SYNC_MASTER waits for every slave that is in sync.
+    all_ack_in_sync_state_set: bool = false => "allAckInSyncStateSet";
+    /// How long a SYNC_MASTER waits for its slaves.
+    slave_timeout: u64 = 3_000 => "slaveTimeout";
+    /// Brokers of this name, masters and slaves.
+    total_replicas: u32 = 1 => "totalReplicas";
+    /// `classic` or `majority`: this broker's own setting.
+    replication: ReplicationMode = ReplicationMode::Classic => "replication";
+    /// Whether consumers are served by slaves.
+    slave_read_enable: bool = false => "slaveReadEnable";
+    /// Whether a slave corrects offsets it does not have.
+    offset_check_in_slave: bool = false => "offsetCheckInSlave";
+    /// A consumer that is further behind than this share of the memory is sent to a slave. Percent.
+    access_message_in_memory_max_ratio: u32 = 40 => "accessMessageInMemoryMaxRatio";
     /// Name servers, `host:port` separated by `;`. Empty: none.
     namesrv_addr: String = String::new() => "namesrvAddr";
     /// 4 read, 2 write.
@@ -446,7 +485,6 @@ impl BrokerOptions {
                 "messageDelayLevel",
                 show_delay_levels(&store.delay_levels_ms),
             ),
-            ("brokerRole", "ASYNC_MASTER".to_owned()),
         ]);
         match store.flush {
             FlushMode::Async { interval } => all.extend([
@@ -548,9 +586,9 @@ mod tests {
         for (key, value) in options().properties() {
             match copy.set(key, &value) {
                 Ok(()) => {}
-                // Derived from the root directory, or not a choice yet.
+                // Derived from the root directory.
                 Err(OptionError::Unknown { key }) => {
-                    assert!(["storePathCommitLog", "brokerRole"].contains(&key.as_str()));
+                    assert!(key == "storePathCommitLog");
                 }
                 Err(error) => panic!("{error}"),
             }

@@ -21,7 +21,10 @@ pub(crate) fn append_refusal(error: &AppendError, options: &BrokerOptions) -> Re
     match error {
         AppendError::TooLarge { .. } => illegal_message(options),
         AppendError::Refused(
-            WriteRefusal::DiskFull(_) | WriteRefusal::ShuttingDown | WriteRefusal::Broken(_),
+            WriteRefusal::DiskFull(_)
+            | WriteRefusal::Replica
+            | WriteRefusal::ShuttingDown
+            | WriteRefusal::Broken(_),
         ) => Refusal::new(
             ResponseCode::SERVICE_NOT_AVAILABLE,
             format!(

@@ -25,7 +25,8 @@ use crate::protocol::command::Command;
 use crate::protocol::fastjson;
 use crate::protocol::frame::Frame;
 use crate::protocol::header::namesrv::{
-    GetRouteInfoRequestHeader, RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader,
+    GetRouteInfoRequestHeader, RegisterBrokerRequestHeader, RegisterBrokerResponseHeader,
+    UnRegisterBrokerRequestHeader,
 };
 use crate::remoting::{Channel, ConnLimits, Service, connect};
 
@@ -92,7 +93,7 @@ impl Registrar {
         self.reached.reached(1).await;
     }
 
-    async fn channel(&self, address: &str) -> Result<Arc<Channel>, String> {
+    pub(crate) async fn channel(&self, address: &str) -> Result<Arc<Channel>, String> {
         let known = self.channels.lock().get(address).cloned();
         if let Some(known) = known.filter(|channel| !channel.is_closed()) {
             return Ok(known);
@@ -123,7 +124,11 @@ pub(crate) async fn run(broker: Arc<Broker>) {
                 tracing::info!("registered with all name servers again");
             }
             complained = false;
-            period
+            // A slave that was not told where its master is asks again: the master may only just have come.
+            match broker.replication.link() {
+                link if broker.is_slave() && link.address.is_none() => RETRY_AFTER.min(period),
+                _ => period,
+            }
         } else {
             if !complained {
                 for failure in &failures {
@@ -210,6 +215,13 @@ async fn register(
         .map_err(|error| failed(error.to_string()))?;
     if reply.code != ResponseCode::SUCCESS {
         return Err(failed(format!("{} {}", reply.code, reply.remark())));
+    }
+    if broker.replication.is_slave()
+        && let Ok(answer) = reply.header::<RegisterBrokerResponseHeader<'_>>()
+    {
+        let configured = !options.ha_master_address.trim().is_empty();
+        let ha_address = answer.ha_server_addr.filter(|_| !configured);
+        broker.replication.master_is(ha_address, answer.master_addr);
     }
     if let Ok(ordered) = fastjson::from_slice::<KVTable>(&reply.body) {
         mark_ordered(&broker, &ordered);

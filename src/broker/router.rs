@@ -17,6 +17,12 @@ pub(crate) fn route(
     request: &Request<'_, '_>,
     vip: bool,
 ) {
+    if broker.is_slave()
+        && let Some(refusal) = not_on_a_slave(broker, request.head.request_code())
+    {
+        request.answer(refusal.into());
+        return;
+    }
     match request.head.request_code() {
         Code::SEND_MESSAGE | Code::SEND_MESSAGE_V2 | Code::SEND_BATCH_MESSAGE => {
             send::push(broker, session, request);
@@ -50,6 +56,35 @@ pub(crate) fn route(
             let answer = answer(broker, request).unwrap_or_else(Into::into);
             request.answer(answer);
         }
+    }
+}
+
+/// What a slave refuses. Producers and consumers take the first code for "busy" and turn to another broker.
+fn not_on_a_slave(broker: &Broker, code: Code) -> Option<Refusal> {
+    match code {
+        Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if broker.options.load().slave_read_enable => {
+            None
+        }
+        Code::SEND_MESSAGE
+        | Code::SEND_MESSAGE_V2
+        | Code::SEND_BATCH_MESSAGE
+        | Code::SEND_REPLY_MESSAGE
+        | Code::SEND_REPLY_MESSAGE_V2
+        | Code::CONSUMER_SEND_MSG_BACK
+        | Code::PULL_MESSAGE
+        | Code::LITE_PULL_MESSAGE
+        | Code::POP_MESSAGE
+        | Code::ACK_MESSAGE
+        | Code::BATCH_ACK_MESSAGE
+        | Code::CHANGE_MESSAGE_INVISIBLETIME => Some(Refusal::new(
+            ResponseCode::SYSTEM_BUSY,
+            "[REJECTREQUEST]system busy, start flow control for a while",
+        )),
+        Code::END_TRANSACTION | Code::RECALL_MESSAGE => Some(Refusal::new(
+            ResponseCode::SLAVE_NOT_AVAILABLE,
+            "this broker is a slave",
+        )),
+        _ => None,
     }
 }
 

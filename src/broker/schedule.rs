@@ -75,6 +75,16 @@ impl Schedule {
         u32::try_from(wanted).unwrap_or(1).clamp(1, top.max(1))
     }
 
+    /// Takes over how far the master of this slave has delivered.
+    pub(crate) fn follow(&self, master: DelayOffsetSerializeWrapper, now_ms: i64) {
+        self.progress.with(|progress| {
+            for (level, offset) in master.offset_table {
+                progress.set(level, offset, now_ms);
+            }
+            progress.file.data_version = master.data_version;
+        });
+    }
+
     /// A message was stored in the schedule topic.
     pub(crate) fn ring(&self) {
         self.arrived.notify_one();

@@ -178,6 +178,16 @@ impl Topics {
         self.version = file.data_version;
     }
 
+    /// Becomes what the master of this slave has.
+    pub(crate) fn follow(&mut self, master: TopicConfigSerializeWrapper) {
+        if self.version == master.data_version {
+            return;
+        }
+        self.table.clear();
+        self.changes += 1;
+        self.restore(master);
+    }
+
     fn put(&mut self, config: TopicConfig) -> Arc<TopicConfig> {
         let config = Arc::new(config);
         self.changes += 1;

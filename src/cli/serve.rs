@@ -31,6 +31,14 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     role: RoleArg,
+    /// The master that a slave follows; without it the name servers are asked
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "RMQ_MASTER",
+        hide_env_values = true
+    )]
+    master: Option<String>,
     /// Configuration file: Apache's broker.conf, or the same keys in YAML
     #[arg(
         short,
@@ -111,6 +119,8 @@ enum RoleArg {
     Namesrv,
     /// Broker alone
     Broker,
+    /// Broker alone, as a copy of the master of its name
+    Slave,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -216,8 +226,10 @@ fn flags(args: Args, context: &Context) -> Flags {
         role: match args.role {
             RoleArg::All => Role::All,
             RoleArg::Namesrv => Role::Namesrv,
-            RoleArg::Broker => Role::Broker,
+            RoleArg::Broker | RoleArg::Slave => Role::Broker,
         },
+        slave: matches!(args.role, RoleArg::Slave),
+        master: args.master,
         config: args.config,
         data_dir: args.data_dir,
         ephemeral: args.ephemeral,

@@ -23,7 +23,7 @@ use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
 use crate::namesrv::{NameServer, NamesrvOptions};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
-use ports::{Claim, broker_ports};
+use ports::{BrokerPorts, Claim, broker_ports};
 
 pub(crate) use crate::sys::Clock;
 pub(crate) use crate::sys::signal::StopSignals;
@@ -181,7 +181,10 @@ impl Node {
             .transpose()?;
         let broker_claims = role
             .has_broker()
-            .then(|| broker_ports(options.listen, options.broker.listen_port))
+            .then(|| {
+                let ha = Some(options.broker.ha_listen_port).filter(|port| *port != 0);
+                broker_ports(options.listen, options.broker.listen_port, ha)
+            })
             .transpose()?;
         let mut ready = ReadyInfo {
             role,
@@ -212,9 +215,9 @@ impl Node {
             namesrv = Some(server);
         }
         let mut broker = None;
-        if let Some((main, vip)) = broker_claims {
+        if let Some(claims) = broker_claims {
             let mut broker_options = options.broker;
-            broker_options.listen_port = main.address().port();
+            broker_options.listen_port = claims.main.address().port();
             if let Some(own) = ready.namesrv {
                 let own = format!("{}:{}", ReadyInfo::local_host(own), own.port());
                 broker_options.namesrv_addr = match broker_options.namesrv_addr.as_str() {
@@ -225,9 +228,9 @@ impl Node {
             ready.advertised = Some(broker_options.address());
             ready.broker_name = Some(broker_options.broker_name.clone());
             ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
-            ready.broker = Some(main.address());
-            ready.broker_vip = vip.as_ref().map(Claim::address);
-            let running = RunningBroker::start(broker_options, clock, main, vip).await?;
+            ready.broker = Some(claims.main.address());
+            ready.broker_vip = claims.vip.as_ref().map(Claim::address);
+            let running = RunningBroker::start(broker_options, clock, claims).await?;
             running.announce(&options.topics, &mut ready).await;
             broker = Some(running);
         }
@@ -270,8 +273,7 @@ impl RunningBroker {
     async fn start(
         options: BrokerOptions,
         clock: Clock,
-        main: Claim,
-        vip: Option<Claim>,
+        claims: BrokerPorts,
     ) -> Result<Self, NodeError> {
         // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
         let opened = tokio::task::spawn_blocking(move || Broker::start(options, clock)).await;
@@ -280,16 +282,21 @@ impl RunningBroker {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         tell_recovery(&report);
-        let mut servers = vec![serve(main, Port::main(Arc::clone(&broker)))?];
-        if let Some(vip) = vip {
+        let mut servers = vec![serve(claims.main, Port::main(Arc::clone(&broker)))?];
+        if let Some(vip) = claims.vip {
             servers.push(serve(vip, Port::vip(Arc::clone(&broker)))?);
+        }
+        if let Some(ha) = claims.ha {
+            broker.serve_slaves(|| ha.listen())?;
         }
         Ok(Self { broker, servers })
     }
 
     /// Creates the topics asked for and registers with the name servers.
     async fn announce(&self, topics: &[TopicSpec], ready: &mut ReadyInfo) {
-        for spec in topics {
+        // A slave's topics are its master's.
+        let own = topics.iter().filter(|_| !self.broker.is_slave());
+        for spec in own {
             let queues = self.broker.create_topic(&spec.name, spec.queues);
             ready.topics.push((spec.name.to_string(), queues));
         }

@@ -76,27 +76,56 @@ fn refused(source: io::Error, address: SocketAddr, flag: &'static str) -> NodeEr
     }
 }
 
-/// The broker's port and the one [`VIP_DISTANCE`] below it. Ports too low to have one below do without.
-pub(super) fn broker_ports(host: IpAddr, port: u16) -> Result<(Claim, Option<Claim>), NodeError> {
+/// What a broker listens on.
+#[derive(Debug)]
+pub(super) struct BrokerPorts {
+    pub(super) main: Claim,
+    /// The port [`VIP_DISTANCE`] below; ports too low to have one below do without.
+    pub(super) vip: Option<Claim>,
+    /// The port for slaves. `None` where nobody asked for one and the next port is taken.
+    pub(super) ha: Option<Claim>,
+}
+
+/// The broker's ports. `ha` is the port for slaves if one was asked for; the next one after `port` otherwise.
+pub(super) fn broker_ports(
+    host: IpAddr,
+    port: u16,
+    ha: Option<u16>,
+) -> Result<BrokerPorts, NodeError> {
     let flag = "--broker-port";
-    let pair = || {
+    let ports = || {
         let main = Claim::new(host, port, flag)?;
-        let vip = match main.address().port().checked_sub(VIP_DISTANCE) {
+        let number = main.address().port();
+        let vip = match number.checked_sub(VIP_DISTANCE) {
             None | Some(0) => None,
             Some(vip) => Some(Claim::new(host, vip, flag)?),
         };
-        Ok((main, vip))
+        let ha = match (ha, number.checked_add(1)) {
+            (Some(ha), _) => Some(Claim::new(host, ha, "--set haListenPort")?),
+            (None, None) => None,
+            (None, Some(next)) => match Claim::new(host, next, flag) {
+                Ok(claim) => Some(claim),
+                Err(error) if port == 0 => return Err(error),
+                Err(error) => {
+                    tracing::warn!(
+                        "no slave can follow this broker: {error} (--set haListenPort=N)"
+                    );
+                    None
+                }
+            },
+        };
+        Ok(BrokerPorts { main, vip, ha })
     };
     if port != 0 {
-        return pair();
+        return ports();
     }
     // Any free port will do for the first; the second is a matter of luck.
-    let mut last = pair();
+    let mut last = ports();
     for _ in 1..ATTEMPTS {
         if last.is_ok() {
             break;
         }
-        last = pair();
+        last = ports();
     }
     last
 }
@@ -110,8 +139,9 @@ mod tests {
 
     #[tokio::test]
     async fn free_ports_come_in_pairs() {
-        let (main, vip) = broker_ports(HOST, 0).unwrap();
-        let vip = vip.unwrap();
+        let BrokerPorts { main, vip, ha } = broker_ports(HOST, 0, None).unwrap();
+        let (vip, ha) = (vip.unwrap(), ha.unwrap());
+        assert_eq!(main.address().port() + 1, ha.address().port());
         assert_eq!(main.address().port() - VIP_DISTANCE, vip.address().port());
         main.listen().unwrap();
         vip.listen().unwrap();

@@ -12,4 +12,5 @@ pub mod codes;
 pub mod command;
 pub mod fastjson;
 pub mod frame;
+pub mod ha;
 pub mod header;

@@ -72,12 +72,39 @@ pub enum WriteRefusal {
     /// The partition is fuller than `diskSpaceWarningLevelRatio`, or had no room for the last write. Ends by itself.
     #[error("the disk is full: {0}")]
     DiskFull(String),
+    /// Only the master's log may grow by itself; a replica follows it.
+    #[error("this broker is a slave")]
+    Replica,
     /// The store is being closed.
     #[error("the store is shutting down")]
     ShuttingDown,
     /// The disk failed. Ends only with a restart: after a failed sync nobody knows what the disk has.
     #[error("the store takes no more writes since {0}")]
     Broken(String),
+}
+
+/// Why a stretch of the master's log was not taken. What came before it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// It is not the next one.
+    #[error("the master sends log position {at}, this log ends at {expected}")]
+    Elsewhere {
+        /// Where this log ends.
+        expected: u64,
+        /// What was sent.
+        at: u64,
+    },
+    /// It cannot be the continuation of this log.
+    #[error("what the master sends does not continue this log at position {at}: {reason}")]
+    Foreign {
+        /// Where.
+        at: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The store could not write it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
 }
 
 /// Why a group was not appended. Nothing of it is in the log.

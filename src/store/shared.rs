@@ -81,7 +81,7 @@ pub(crate) struct Dispatcher {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     closed: AtomicU8,
-    why: Mutex<[Option<String>; 4]>,
+    why: Mutex<[Option<String>; 5]>,
 }
 
 /// One reason to refuse writes.
@@ -95,6 +95,8 @@ pub(crate) enum Reason {
     DiskFull,
     /// Queue entries cannot be written, so they must not pile up in memory.
     QueuesBlocked,
+    /// The store follows a master.
+    Replica,
 }
 
 impl Gate {
@@ -126,17 +128,30 @@ impl Gate {
         self.closed.load(Ordering::Acquire) & (1 << reason as u8) != 0
     }
 
+    /// Why what the master sends is refused, if so.
+    pub(crate) fn refusal_of_replica(&self) -> Option<WriteRefusal> {
+        self.refusal_but(1 << Reason::Replica as u8)
+    }
+
     /// Why writes are refused, the most lasting reason first.
     pub(crate) fn refusal(&self) -> Option<WriteRefusal> {
-        let closed = self.closed.load(Ordering::Acquire);
+        self.refusal_but(0)
+    }
+
+    fn refusal_but(&self, passed_over: u8) -> Option<WriteRefusal> {
+        let closed = self.closed.load(Ordering::Acquire) & !passed_over;
         if closed == 0 {
             return None;
         }
         let texts = self.why.lock();
-        let text = |reason: Reason| texts.get(reason as usize).cloned().flatten();
+        let text = |reason: Reason| {
+            let counts = closed & (1 << reason as u8) != 0;
+            texts.get(reason as usize).filter(|_| counts)?.clone()
+        };
         text(Reason::Broken)
             .map(WriteRefusal::Broken)
             .or_else(|| text(Reason::ShuttingDown).map(|_| WriteRefusal::ShuttingDown))
+            .or_else(|| text(Reason::Replica).map(|_| WriteRefusal::Replica))
             .or_else(|| text(Reason::DiskFull).map(WriteRefusal::DiskFull))
             .or_else(|| text(Reason::QueuesBlocked).map(WriteRefusal::DiskFull))
     }

@@ -92,6 +92,12 @@ impl Layers {
             ("namesrvAddr", "--namesrv", flags.namesrv.clone()),
             ("flushDiskType", "--fsync", fsync),
             (
+                "brokerRole",
+                "--role",
+                flags.slave.then(|| "SLAVE".to_owned()),
+            ),
+            ("masterAddr", "--master", flags.master.clone()),
+            (
                 "listenPort",
                 "--broker-port",
                 flags.broker_port.map(|port| port.to_string()),

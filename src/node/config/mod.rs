@@ -79,6 +79,10 @@ pub struct Flags {
     pub namesrv: Option<String>,
     /// `--fsync`: whether an acknowledgement waits for the disk.
     pub fsync: Option<bool>,
+    /// `--role slave`: the broker follows a master.
+    pub slave: bool,
+    /// `--master`: the remoting address of that master.
+    pub master: Option<String>,
     /// `--topic`.
     pub topics: Vec<TopicSpec>,
     /// `--set`: any of Apache's settings.

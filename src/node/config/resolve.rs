@@ -12,7 +12,7 @@ use super::layers::{Given, Layers};
 use super::{BadSetting, ConfigError, Flags, Loaded, Origin, Role};
 use crate::base::TopicName;
 use crate::base::units::parse_bytes;
-use crate::broker::{BrokerOptions, OptionError};
+use crate::broker::{BrokerOptions, BrokerRole, OptionError};
 use crate::namesrv::NamesrvOptions;
 use crate::store::StoreOptions;
 
@@ -85,9 +85,8 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         || dir.join("namesrv/kvConfig.json"),
         |given| given.value.into(),
     );
-    resolver.broker_role();
-
     let mut broker = BrokerOptions::new(StoreOptions::new(dir));
+    (broker.broker_role, broker.broker_id) = resolver.broker_role();
     broker.listen_port = ports.broker;
     broker.broker_ip1.clone_from(&advertised);
     broker.broker_ip2 = advertised;
@@ -279,32 +278,47 @@ impl Resolver {
         name_servers
     }
 
-    /// Only masters exist so far, and Apache gives a master the id 0 whatever the file says.
-    fn broker_role(&mut self) {
+    /// The role, and the id that goes with it: 0 for a master whatever the file says, as in Apache, and more for a
+    /// slave.
+    fn broker_role(&mut self) -> (BrokerRole, i64) {
+        let mut role = BrokerRole::default();
         if let Some(given) = self.layers.take("brokerRole") {
-            match given.value.as_str() {
-                "ASYNC_MASTER" => {}
-                "SYNC_MASTER" => self.warn(format!(
-                    "{}: brokerRole SYNC_MASTER acts as ASYNC_MASTER: there is no replication yet",
-                    given.origin
-                )),
-                "SLAVE" => self.bad("brokerRole", given.origin, "a slave is not supported yet"),
-                other => {
-                    let message = format!("{other:?} is not ASYNC_MASTER, SYNC_MASTER or SLAVE");
+            match given.value.parse() {
+                Ok(asked) => role = asked,
+                Err(()) => {
+                    let message = format!(
+                        "{:?} is not ASYNC_MASTER, SYNC_MASTER or SLAVE",
+                        given.value
+                    );
                     self.bad("brokerRole", given.origin, message);
                 }
             }
         }
+        let slave = role == BrokerRole::Slave;
+        let mut id = i64::from(slave);
         if let Some(given) = self.layers.take("brokerId") {
-            match given.value.parse::<u64>() {
-                Ok(0) => {}
-                Ok(_) => self.warn(format!("{}: brokerId is 0 for a master", given.origin)),
+            match given.value.parse::<i64>() {
+                Ok(1..) if !slave => {
+                    self.warn(format!("{}: brokerId is 0 for a master", given.origin));
+                }
+                Ok(asked @ 1..) => id = asked,
+                Ok(0) if !slave => {}
+                Ok(_) => self.bad(
+                    "brokerId",
+                    given.origin,
+                    "a slave's brokerId must be more than 0",
+                ),
                 Err(_) => {
                     let message = format!("{:?} is no whole number", given.value);
                     self.bad("brokerId", given.origin, message);
                 }
             }
         }
+        self.store_type();
+        (role, id)
+    }
+
+    fn store_type(&mut self) {
         if let Some(given) = self.layers.take("storeType")
             && given.value != "default"
         {

@@ -133,14 +133,30 @@ fn bad_flags_and_variables_name_themselves() {
     with_setting.settings = vec![("brokerNmae".to_owned(), "a".to_owned())];
     let text = load(&with_setting, []).unwrap_err().to_string();
     assert_eq!(text, "--set: brokerNmae: there is no such setting");
-    let environment = [("RMQ_BROKER_ROLE".to_owned(), "SLAVE".to_owned())];
+    let environment = [("RMQ_BROKER_ROLE".to_owned(), "KING".to_owned())];
     let text = load(&flags(Role::All), environment)
         .unwrap_err()
         .to_string();
+    assert!(text.starts_with("RMQ_BROKER_ROLE: brokerRole: \"KING\" is not"));
+}
+
+#[test]
+fn slaves_have_ids_of_their_own() {
+    let of = |text: &str| with_file("broker.conf", text, flags(Role::Broker));
+    let options = of("brokerRole=SLAVE\nbrokerId=3\n").unwrap().options.broker;
     assert_eq!(
-        text,
-        "RMQ_BROKER_ROLE: brokerRole: a slave is not supported yet"
+        (options.broker_role.name(), options.broker_id),
+        ("SLAVE", 3)
     );
+    let error = of("brokerRole=SLAVE\nbrokerId=0\n")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("broker.conf:2: brokerId: "), "{error}");
+    let mut given = flags(Role::Broker);
+    (given.slave, given.master) = (true, Some("a:10911".to_owned()));
+    let options = load(&given, []).unwrap().options.broker;
+    assert_eq!(options.broker_id, 1);
+    assert_eq!(options.master_addr, "a:10911");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 pub(crate) mod append;
 pub(crate) mod mend;
 mod open;
+pub(crate) mod receive;
 pub(crate) mod recover;
 mod replay;
 mod valid;
@@ -191,6 +192,27 @@ impl Log {
             ahead.segment = Some(Arc::new(segment));
         }
         Ok(())
+    }
+
+    /// Takes the last file off the list and deletes it. Replicas only.
+    pub(crate) fn remove_last(&self, last: &Arc<Segment>) {
+        self.segments
+            .write()
+            .pop_if(|segment| Arc::ptr_eq(segment, last));
+        if let Err(error) = last.unlink() {
+            tracing::warn!("cannot delete {}: {error}", last.path().display());
+        }
+        self.ahead.lock().given = 0;
+    }
+
+    /// Forgets the file that was made ahead: the log goes on elsewhere.
+    pub(crate) fn forget_ahead(&self) {
+        let ahead = std::mem::take(&mut *self.ahead.lock());
+        if let Some(segment) = ahead.segment
+            && let Err(error) = segment.unlink()
+        {
+            tracing::warn!("cannot delete {}: {error}", segment.path().display());
+        }
     }
 
     /// Keeps a file that the appender could not use after all.

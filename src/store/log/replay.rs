@@ -402,7 +402,7 @@ fn not_believed(queue: &Queue, offset: u64, entry: &Entry) {
 
 /// Whether the log can have held all the messages that must have been before a record in its queue: each has taken its
 /// room there, also those that are deleted or lost by now.
-fn is_possible(queue: &Queue, offset: u64, entry: &Entry) -> bool {
+pub(super) fn is_possible(queue: &Queue, offset: u64, entry: &Entry) -> bool {
     let position = u64::try_from(entry.log_offset).unwrap_or_default();
     let next = queue.max();
     let behind_last = next
@@ -416,7 +416,7 @@ fn is_possible(queue: &Queue, offset: u64, entry: &Entry) -> bool {
 }
 
 /// Takes the places of the messages lost before `offset`.
-fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
+pub(super) fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
     let next = queue.max();
     let lost = offset.saturating_sub(next);
     let plug = if lost <= PLUGS_MAX {

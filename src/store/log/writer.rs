@@ -39,11 +39,11 @@ pub(crate) struct LastRecord {
 }
 
 #[derive(Debug)]
-struct Tail {
-    segment: Arc<Segment>,
-    position: u64,
-    last: LastRecord,
-    broken: Option<String>,
+pub(super) struct Tail {
+    pub(super) segment: Arc<Segment>,
+    pub(super) position: u64,
+    pub(super) last: LastRecord,
+    pub(super) broken: Option<String>,
     /// Whether the last group found no room on the disk; said once in the log.
     no_room: bool,
 }
@@ -51,11 +51,11 @@ struct Tail {
 /// Appends groups to a [`Log`].
 #[derive(Debug)]
 pub(crate) struct Writer {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     clock: Clock,
     delay_levels_ms: Vec<i64>,
     record_max: usize,
-    tail: Mutex<Tail>,
+    pub(super) tail: Mutex<Tail>,
     messages: AtomicU64,
     bytes: AtomicU64,
 }
@@ -320,6 +320,17 @@ impl Writer {
         )
     }
 
+    /// `messageDelayLevel`, level 1 first.
+    pub(super) fn delay_levels_ms(&self) -> &[i64] {
+        &self.delay_levels_ms
+    }
+
+    /// Counts what came from a master.
+    pub(super) fn count(&self, messages: u64, bytes: u64) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Makes the next file when the current one is half full.
     pub(crate) fn prepare_next(&self) -> io::Result<()> {
         let end = {
@@ -331,7 +342,7 @@ impl Writer {
     }
 }
 
-fn to_place(position: u64, segment: &Segment) -> usize {
+pub(super) fn to_place(position: u64, segment: &Segment) -> usize {
     usize::try_from(position.saturating_sub(segment.base())).unwrap_or(usize::MAX)
 }
 

@@ -128,6 +128,20 @@ impl QueueTable {
         all
     }
 
+    /// Deletes one queue and gives the one that takes its place, which begins at 0.
+    pub(crate) fn begin_anew(&self, queue: &Queue) -> io::Result<Arc<Queue>> {
+        let removed = {
+            let mut queues = self.queues.write();
+            queues
+                .get_mut(queue.topic())
+                .and_then(|of_topic| of_topic.remove(&queue.id()))
+        };
+        if let Some(removed) = removed {
+            removed.destroy()?;
+        }
+        Ok(self.queue(queue.topic(), queue.id()))
+    }
+
     /// Takes a topic's queues out of the table.
     pub(crate) fn remove_topic(&self, topic: &str) -> Vec<Arc<Queue>> {
         let removed = self.queues.write().remove(topic);

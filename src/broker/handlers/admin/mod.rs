@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::{Answer, Request, success};
 use crate::broker::Broker;
+use crate::broker::replication::status;
 use crate::broker::router::unknown;
 use crate::protocol::codes::RequestCode as Code;
 
@@ -53,6 +54,8 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::GET_ALL_DELAY_OFFSET => Ok(success().with_body(broker.schedule.encoded())),
         Code::GET_TIMER_CHECK_POINT => timer::checkpoint(broker),
         Code::GET_TIMER_METRICS => timer::metrics(broker),
+        Code::EXCHANGE_BROKER_HA_INFO => status::exchange(broker, request),
+        Code::GET_BROKER_HA_STATUS => status::ha_status(broker),
         Code::RMQ_CLOCK => clock::clock(broker, request),
         code => Err(unknown(code)),
     }

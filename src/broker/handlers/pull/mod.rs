@@ -61,6 +61,8 @@ pub(crate) struct Pull {
     wanted: Wanted,
     topic_sys_flag: i32,
     group_sys_flag: i32,
+    /// Where the group reads: the broker it should, and the one for what is not in memory.
+    brokers: (i64, i64),
     counters: Arc<GroupCounters>,
     /// Held while the pull is parked.
     admitted: Option<InFlight>,
@@ -98,8 +100,12 @@ impl Pull {
     }
 
     fn send(&self, code: ResponseCode, remark: &str, next: i64, found: Found) {
+        self.send_from(code, remark, next, found, 0);
+    }
+
+    fn send_from(&self, code: ResponseCode, remark: &str, next: i64, found: Found, broker_id: i64) {
         let header = PullMessageResponseHeader {
-            suggest_which_broker_id: 0,
+            suggest_which_broker_id: broker_id,
             next_begin_offset: next,
             min_offset: found.min.to_wire(),
             max_offset: found.max.to_wire(),
@@ -123,7 +129,23 @@ impl Pull {
 
     /// Answers with what a read found.
     fn answer(&self, broker: &Broker, found: Found) {
-        let (code, remark) = self.outcome(found.status);
+        let (mut code, remark) = self.outcome(found.status);
+        let mut next = found.next.to_wire();
+        let options = broker.options.load();
+        let slave = broker.is_slave();
+        if slave && !options.offset_check_in_slave && corrects(found.status) {
+            // The master may have what this slave has not yet: the consumer keeps its place.
+            next = self.offset;
+            if code == ResponseCode::PULL_OFFSET_MOVED {
+                code = ResponseCode::PULL_RETRY_IMMEDIATELY;
+            }
+        }
+        let cold = is_cold(broker, &options, &found);
+        let suggested = match (options.slave_read_enable, cold) {
+            (false, _) => 0,
+            (true, true) => self.brokers.1,
+            (true, false) => self.brokers.0,
+        };
         broker.stats.pulls.add(1);
         if code == ResponseCode::SUCCESS {
             let (count, bytes) = (found.count as u64, found.bytes as u64);
@@ -134,7 +156,6 @@ impl Pull {
         } else {
             broker.stats.missed.add(1);
         }
-        let next = found.next.to_wire();
         broker.offsets.with(|offsets| {
             offsets.commit_pull(
                 self.topic.as_str(),
@@ -143,7 +164,7 @@ impl Pull {
                 next,
             );
         });
-        self.send(code, remark, next, found);
+        self.send_from(code, remark, next, found, suggested);
     }
 
     /// Code and remark of a read, by Apache's table.
@@ -168,6 +189,29 @@ impl Pull {
             GetStatus::OffsetTooSmall => (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_TOO_SMALL"),
         }
     }
+}
+
+/// Whether a read moves the consumer to an offset it did not ask for.
+fn corrects(status: GetStatus) -> bool {
+    matches!(
+        status,
+        GetStatus::NoMessageInQueue
+            | GetStatus::OffsetOverflowOne
+            | GetStatus::OffsetOverflowBadly
+            | GetStatus::OffsetTooSmall
+            | GetStatus::OffsetFoundNull
+    )
+}
+
+/// Whether what was read lies further back in the log than memory reaches (`DefaultMessageStore.getMessage`).
+fn is_cold(broker: &Broker, options: &BrokerOptions, found: &Found) -> bool {
+    let Some(last) = found.slices.last() else {
+        return false;
+    };
+    let share = u64::from(options.access_message_in_memory_max_ratio);
+    let in_memory = broker.memory_bytes / 100 * share;
+    let end = broker.store.appended().get();
+    end.saturating_sub(last.log_offset().get()) > in_memory
 }
 
 /// A refusal of a pull, with who refuses.
@@ -305,11 +349,17 @@ fn check(
         wanted,
         topic_sys_flag: topic.config.topic_sys_flag,
         group_sys_flag: group.config.group_sys_flag,
+        brokers: (
+            group.config.broker_id,
+            group.config.which_broker_when_consume_slowly,
+        ),
         counters,
         admitted: None,
     };
-    let commits = (header.sys_flag & FLAG_COMMIT_OFFSET != 0 && header.commit_offset >= 0)
-        .then_some(header.commit_offset);
+    let commits = (header.sys_flag & FLAG_COMMIT_OFFSET != 0
+        && header.commit_offset >= 0
+        && !broker.is_slave())
+    .then_some(header.commit_offset);
     let suspend_ms = (header.sys_flag & FLAG_SUSPEND != 0).then(|| {
         if options.long_polling_enable {
             header.suspend_timeout_millis

@@ -12,6 +12,7 @@ mod properties;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -21,9 +22,10 @@ use self::properties::StoredProperties;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::broker::Broker;
-use crate::broker::flush_wait::{self, FlushWait};
+use crate::broker::flush_wait::{self, FlushWait, ReplicaWait};
 use crate::broker::options::BrokerOptions;
 use crate::broker::refusal::{append_refusal, illegal_message};
+use crate::broker::replication::Wait;
 use crate::broker::session::{Session, Topic, TopicCache};
 use crate::broker::stats::Counter;
 use crate::broker::timer::redirect::{self, Timing};
@@ -718,11 +720,17 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
     if session.sends.is_empty() {
         return;
     }
-    match broker.store.append(&mut session.sends.group) {
+    let stored = if broker.lacks_replicas(session.options.get()) {
+        // Apache's words for it.
+        Err(Refusal::error("in-sync replicas not enough"))
+    } else {
+        let appended = broker.store.append(&mut session.sends.group);
+        appended.map_err(|error| append_refusal(&error, session.options.get()))
+    };
+    match stored {
         Ok(()) => appended(broker, session, channel),
-        Err(error) => {
+        Err(refusal) => {
             let options = session.options.get();
-            let refusal = append_refusal(&error, options);
             let commit_answer = Command::from(refusal.clone());
             let answer = refused(options, refusal);
             for number in session.sends.pending.iter().filter_map(|one| one.half) {
@@ -745,8 +753,18 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
 }
 
 fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>) {
-    let must_wait = broker.store.must_wait_for_flush();
+    let must_flush = broker.store.must_wait_for_flush();
     let options = Arc::clone(session.options.get());
+    let end = session.sends.group.end();
+    let replicas = match broker.replica_wait(&options, end) {
+        Wait::None => None,
+        Wait::NoSlave => Some(ReplicaWait::NoSlave),
+        Wait::Replicas => {
+            let limit = Duration::from_millis(options.slave_timeout);
+            Some(ReplicaWait::Until(end, flush_wait::deadline(limit)))
+        }
+    };
+    let must_wait = must_flush || replicas.is_some();
     let (mut now, mut later) = (Sent::new(&options), Sent::new(&options));
     let route = session.sends.route;
     let SendBatch {
@@ -801,12 +819,13 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         write_answers(channel, &now, ResponseCode::SUCCESS);
     }
     if !later.is_empty() {
-        let end = must_wait.then(|| group.end());
+        let end = must_flush.then_some(end);
         let limit = match options.store.flush {
             FlushMode::Sync { timeout } | FlushMode::Async { interval: timeout } => timeout,
         };
         let wait = FlushWait {
             end,
+            replicas,
             route,
             deadline: flush_wait::deadline(limit),
             sent: later,

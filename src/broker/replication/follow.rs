@@ -1,0 +1,110 @@
+//! A slave's copy of its master's tables (`SlaveSynchronize`): topics, groups, offsets of consumers and of delayed
+//! messages, request modes.
+//!
+//! Topics, groups and modes become what the master has; offsets are taken over and none is dropped. Each table is asked
+//! for on its own, and one that cannot be read leaves the others alone.
+//!
+//! Absent on purpose: the timer's check point (`GET_TIMER_CHECK_POINT`). A slave that becomes master makes the timer's
+//! files anew from the log, in which every delivered message can be found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::broker::Broker;
+use crate::protocol::codes::{RequestCode, ResponseCode};
+use crate::protocol::command::Command;
+use crate::protocol::fastjson;
+use crate::protocol::header::NoHeader;
+use crate::protocol::header::broker::ExchangeHAInfoRequestHeader;
+use crate::remoting::Channel;
+
+/// How often the tables are copied.
+const EVERY: Duration = Duration::from_secs(10);
+/// While the master is unknown or silent it is tried again after this.
+const RETRY: Duration = Duration::from_secs(2);
+const CALL_LIMIT: Duration = Duration::from_secs(3);
+
+/// Follows the master's tables for as long as the broker runs.
+pub(crate) async fn run(broker: Arc<Broker>) {
+    let mut told = String::new();
+    loop {
+        let pause = match all(&broker).await {
+            Ok(()) => {
+                told.clear();
+                EVERY
+            }
+            Err(why) => {
+                if why != told {
+                    tracing::warn!("the master's tables cannot be copied: {why}");
+                    told = why;
+                }
+                RETRY
+            }
+        };
+        let _ = timeout(pause, std::future::pending::<()>()).await;
+    }
+}
+
+/// Copies every table once.
+async fn all(broker: &Arc<Broker>) -> Result<(), String> {
+    let address = broker.replication.link().address;
+    let Some(address) = address.filter(|address| *address != broker.options.load().address())
+    else {
+        return Err("no name server has told where the master is".to_owned());
+    };
+    let channel = broker.registrar.channel(&address).await?;
+    learn_ha_address(broker, &channel, &address).await;
+    let now_ms = broker.clock.now_ms();
+    let topics = ask(&channel, RequestCode::GET_ALL_TOPIC_CONFIG).await?;
+    broker.change_topics(|table| table.follow(topics));
+    let groups = ask(&channel, RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await?;
+    broker.change_groups(|table| table.follow(groups));
+    let offsets = ask(&channel, RequestCode::GET_ALL_CONSUMER_OFFSET).await?;
+    broker.offsets.with(|table| table.follow(offsets));
+    let delays = ask(&channel, RequestCode::GET_ALL_DELAY_OFFSET).await?;
+    broker.schedule.follow(delays, now_ms);
+    let modes = ask(&channel, RequestCode::GET_ALL_MESSAGE_REQUEST_MODE).await?;
+    broker.modes.with(|table| table.follow(modes));
+    Ok(())
+}
+
+/// Where only the master's remoting address was given, it is asked for its HA port.
+async fn learn_ha_address(broker: &Arc<Broker>, channel: &Arc<Channel>, address: &str) {
+    if broker.replication.link().ha_address.is_some() {
+        return;
+    }
+    let header = ExchangeHAInfoRequestHeader::default();
+    let request = Command::request(RequestCode::EXCHANGE_BROKER_HA_INFO, &header);
+    let told = match channel.call(request, CALL_LIMIT).await {
+        Ok(reply) if reply.code == ResponseCode::SUCCESS => reply
+            .header::<ExchangeHAInfoRequestHeader<'_>>()
+            .ok()
+            .and_then(|header| header.master_ha_address.map(str::to_owned)),
+        _ => None,
+    };
+    // `haListenPort` is the next port unless it is set.
+    let guessed = || {
+        let (host, port) = address.rsplit_once(':')?;
+        let port = port.parse::<u16>().ok()?.checked_add(1)?;
+        Some(format!("{host}:{port}"))
+    };
+    let ha_address = told.filter(|told| !told.is_empty()).or_else(guessed);
+    broker
+        .replication
+        .master_is(ha_address.as_deref(), Some(address));
+}
+
+async fn ask<T: DeserializeOwned>(channel: &Arc<Channel>, code: RequestCode) -> Result<T, String> {
+    let failed = |why: String| format!("{code}: {why}");
+    let reply = channel
+        .call(Command::request(code, &NoHeader), CALL_LIMIT)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if reply.code != ResponseCode::SUCCESS {
+        return Err(failed(format!("{} {}", reply.code, reply.remark())));
+    }
+    fastjson::from_slice(&reply.body).map_err(|error| failed(error.to_string()))
+}
