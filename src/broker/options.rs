@@ -168,13 +168,13 @@ broker_options! {
     ha_transfer_batch_size: u32 = 32 << 10 => "haTransferBatchSize";
     /// A slave that is so many bytes behind is not in sync.
     ha_max_gap_not_in_sync: u64 = 256 << 20 => "haMaxGapNotInSync";
-    /// A SYNC_MASTER answers when so many brokers have a message, itself included; at least 2.
+    /// A `SYNC_MASTER` answers when so many brokers have a message, itself included; at least 2.
     in_sync_replicas: u32 = 1 => "inSyncReplicas";
-    /// A SYNC_MASTER refuses messages while fewer brokers than this are in sync, itself included.
+    /// A `SYNC_MASTER` refuses messages while fewer brokers than this are in sync, itself included.
     min_in_sync_replicas: u32 = 1 => "minInSyncReplicas";
-    /// Whether a SYNC_MASTER waits for every slave that is in sync.
+    /// Whether a `SYNC_MASTER` waits for every slave that is in sync.
     all_ack_in_sync_state_set: bool = false => "allAckInSyncStateSet";
-    /// How long a SYNC_MASTER waits for its slaves.
+    /// How long a `SYNC_MASTER` waits for its slaves.
     slave_timeout: u64 = 3_000 => "slaveTimeout";
     /// Brokers of this name, masters and slaves.
     total_replicas: u32 = 1 => "totalReplicas";

@@ -46,7 +46,6 @@ pub use crate::base::{LogOffset, QueueOffset};
 pub use error::{AppendError, ReceiveError, StoreError, WriteRefusal};
 pub use log::LogSlice;
 pub use log::append::{AppendGroup, Appended};
-pub(crate) use log::receive::Received;
 pub use options::{FlushMode, StoreOptions};
 pub use query::KeyMatches;
 pub use queue::Queue;

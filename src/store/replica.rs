@@ -1,11 +1,11 @@
 //! What replication asks of a store: stretches of the log out of a master's, and into a replica's.
 
-use super::error::{ReceiveError, StoreError};
+use super::error::ReceiveError;
 use super::log::LogSlice;
 use super::log::receive::Received;
 use super::shared::Reason;
 use super::{LogOffset, Store};
-use crate::message::record::{MAGIC_BLANK, Record};
+use crate::message::record::MAGIC_BLANK;
 
 impl Store {
     /// Says whether this store follows a master. Then it takes no messages of its own.
@@ -73,17 +73,5 @@ impl Store {
         (last.end > 0)
             .then(|| self.shared.log.record_at(last.start))
             .flatten()
-    }
-
-    /// When the message behind which the log ends was stored, ms since 1970; 0 without one.
-    pub(crate) fn last_store_time_ms(&self) -> i64 {
-        self.last_record()
-            .and_then(|last| Some(Record::parse(last.as_ref()).ok()?.store_timestamp))
-            .unwrap_or(0)
-    }
-
-    /// Syncs what was appended so far. Blocks.
-    pub(crate) fn sync_log(&self) -> Result<(), StoreError> {
-        self.shared.flush_log()
     }
 }

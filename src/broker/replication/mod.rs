@@ -101,11 +101,6 @@ impl Replication {
         }
     }
 
-    /// What this broker is.
-    pub(crate) fn role(&self) -> BrokerRole {
-        self.role
-    }
-
     /// Whether it follows a master.
     pub(crate) fn is_slave(&self) -> bool {
         self.role == BrokerRole::Slave

@@ -283,15 +283,14 @@ impl Resolver {
     fn broker_role(&mut self) -> (BrokerRole, i64) {
         let mut role = BrokerRole::default();
         if let Some(given) = self.layers.take("brokerRole") {
-            match given.value.parse() {
-                Ok(asked) => role = asked,
-                Err(()) => {
-                    let message = format!(
-                        "{:?} is not ASYNC_MASTER, SYNC_MASTER or SLAVE",
-                        given.value
-                    );
-                    self.bad("brokerRole", given.origin, message);
-                }
+            if let Ok(asked) = given.value.parse() {
+                role = asked;
+            } else {
+                let message = format!(
+                    "{:?} is not ASYNC_MASTER, SYNC_MASTER or SLAVE",
+                    given.value
+                );
+                self.bad("brokerRole", given.origin, message);
             }
         }
         let slave = role == BrokerRole::Slave;

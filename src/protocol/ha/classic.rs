@@ -66,7 +66,7 @@ mod tests {
         let bytes = header.encode();
         assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0x80, 0]);
         assert_eq!(Header::decode(&bytes), Ok(Some(header)));
-        assert_eq!(Header::decode(&bytes[..11]), Ok(None));
+        assert_eq!(Header::decode(bytes.split_at(11).0), Ok(None));
         assert_eq!(decode_report(&report(77)), Ok(Some(77)));
     }
 
@@ -85,7 +85,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             let _ = decode_report(&bytes);
             if let Ok(Some(header)) = Header::decode(&bytes) {
-                proptest::prop_assert_eq!(&header.encode()[..], &bytes[..HEADER_BYTES]);
+                proptest::prop_assert_eq!(Some(&header.encode()), bytes.first_chunk());
             }
         }
     }

@@ -225,7 +225,7 @@ mod tests {
         let bytes = hello.encode();
         assert_eq!(bytes, [0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
         assert_eq!(Hello::decode(&bytes), Ok(Some(hello)));
-        assert_eq!(Hello::decode(&bytes[..15]), Ok(None));
+        assert_eq!(Hello::decode(bytes.split_at(15).0), Ok(None));
         assert_eq!(decode_report(&report(9)), Ok(Some(9)));
         let header = Header {
             at: 5,
@@ -251,7 +251,7 @@ mod tests {
         let bytes = welcome.encode();
         assert_eq!(bytes.len(), 20 + 24);
         assert_eq!(Welcome::decode(&bytes), Ok(Some((welcome, 44))));
-        assert_eq!(Welcome::decode(&bytes[..43]), Ok(None));
+        assert_eq!(Welcome::decode(bytes.split_at(43).0), Ok(None));
         assert_eq!(Welcome::decode(&report(1)), Err(HaError::OutOfTurn(2)));
     }
 

@@ -15,11 +15,11 @@ use super::replay::{fill, is_possible};
 use super::writer::{LastRecord, Tail, Writer, to_place};
 use crate::base::{QueueId, TopicName};
 use crate::message::record::{BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, MIN_BYTES, Record};
-use crate::store::dispatch::{TagsCode, light_queues, takes_queue_place};
+use crate::store::dispatch::{TagsCode, batch_place, light_queues, takes_queue_place};
 use crate::store::error::{AppendError, ReceiveError, WriteRefusal};
 use crate::store::layout;
 use crate::store::queue::table::QueueTable;
-use crate::store::queue::{Entry, Queue};
+use crate::store::queue::{BatchEntry, Entry, Queue};
 use crate::store::segment::{Handle, Segment};
 
 /// What a stretch did to a replica's log.
@@ -36,6 +36,8 @@ struct Placed {
     queue: Arc<Queue>,
     offset: u64,
     entry: Entry,
+    /// In a batch queue: how many messages, and when they were stored.
+    batch: Option<(u16, i64)>,
 }
 
 impl Writer {
@@ -162,14 +164,9 @@ impl Writer {
         self.log.appended.advance(at);
         self.count(count, at.saturating_sub(before));
         let mut touched: Vec<(TopicName, QueueId)> = Vec::new();
-        for Placed {
-            queue,
-            offset,
-            entry,
-        } in placed
-        {
-            let name = (queue.topic().clone(), queue.id());
-            match self.take_place(&queue, offset, entry, queues) {
+        for place in placed {
+            let name = (place.queue.topic().clone(), place.queue.id());
+            match self.take_place(place, queues) {
                 Ok(()) => {
                     if !touched.contains(&name) {
                         touched.push(name);
@@ -203,9 +200,21 @@ impl Writer {
             .zip(QueueId::from_wire(record.queue_id))
             .map(|(offset, id)| (record.topic, id, offset));
         let light = light_queues(record).map(|(topic, offset)| (topic, QueueId::new(0), offset));
-        for (topic, id, offset) in own.into_iter().chain(light) {
+        for (number, (topic, id, offset)) in own.into_iter().chain(light).enumerate() {
             if !layout::can_be_directory(topic) {
                 tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
+                continue;
+            }
+            if number == 0 && queues.is_batch(record, id) {
+                let Some((base, count)) = batch_place(record) else {
+                    continue;
+                };
+                placed.push(Placed {
+                    queue: queues.batch_queue(&TopicName::stored(topic), id),
+                    offset: base,
+                    entry,
+                    batch: Some((count, record.store_timestamp)),
+                });
                 continue;
             }
             let queue = queues
@@ -215,22 +224,22 @@ impl Writer {
                 queue,
                 offset,
                 entry,
+                batch: None,
             });
         }
     }
 
     /// Gives a record the place it names. What a damaged number claims is not believed: the message stays in the log and
     /// consumers do not see it, as in recovery.
-    fn take_place(
-        &self,
-        queue: &Arc<Queue>,
-        offset: u64,
-        entry: Entry,
-        queues: &QueueTable,
-    ) -> std::io::Result<()> {
-        let mut queue = Arc::clone(queue);
+    fn take_place(&self, place: Placed, queues: &QueueTable) -> std::io::Result<()> {
+        let Placed {
+            mut queue,
+            offset,
+            entry,
+            batch,
+        } = place;
         if queue.is_gone() {
-            queue = queues.queue(queue.topic(), queue.id());
+            queue = queues.successor(&queue);
         }
         let next = queue.max();
         if offset < next {
@@ -249,6 +258,15 @@ impl Writer {
             }
             // The master deleted the topic and made it again. Readers of the old queue keep its bytes.
             queue = queues.begin_anew(&queue)?;
+        }
+        if let Some((count, store_timestamp_ms)) = batch {
+            queue.restore_batch(BatchEntry {
+                entry,
+                store_timestamp_ms,
+                base: i64::try_from(offset).unwrap_or(i64::MAX),
+                count: i16::try_from(count).unwrap_or(i16::MAX),
+            });
+            return Ok(());
         }
         let next = queue.max();
         if offset > next {

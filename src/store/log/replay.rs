@@ -15,7 +15,6 @@ use super::writer::LastRecord;
 use super::{Item, Log, Walk};
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::message::record::{MIN_BYTES, Record};
-use crate::message::sysflag;
 use crate::store::dispatch::{TagsCode, batch_place, light_queues, takes_queue_place};
 use crate::store::error::StoreError;
 use crate::store::index::repair::{self, Trust};
@@ -172,7 +171,7 @@ impl<'a> Pass<'a> {
             let offset = u64::try_from(record.queue_offset).ok();
             if let (Some(offset), Some(id)) = (offset, QueueId::from_wire(record.queue_id)) {
                 let place = (record.topic, id);
-                let placed = if self.is_batch(record, id) {
+                let placed = if self.queues.is_batch(record, id) {
                     self.place_batch(record, id, entry)?
                 } else {
                     self.place(place, offset, entry)?
@@ -258,17 +257,6 @@ impl<'a> Pass<'a> {
         fill(&queue, offset, entry).map_err(StoreError::io("write the queue in", queue.dir()))?;
         queue.restore(entry);
         Ok(true)
-    }
-
-    /// Whether a record belongs to a batch queue. The queue there is tells; without one, the topic or the record.
-    fn is_batch(&self, record: &Record<'_>, id: QueueId) -> bool {
-        match self.queues.find(record.topic, id) {
-            Some(queue) => queue.is_batch(),
-            None => {
-                self.queues.is_batch_topic(record.topic)
-                    || record.sys_flag & sysflag::INNER_BATCH != 0 && batch_place(record).is_some()
-            }
-        }
     }
 
     /// Like [`Pass::place`], in a batch queue. An inner batch says twice which place it has, so it is believed; whatever

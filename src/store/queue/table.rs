@@ -9,7 +9,10 @@ use parking_lot::RwLock;
 use super::places::Places;
 use super::{Kind, Queue, files::Files};
 use crate::base::{QueueId, TopicName};
+use crate::message::record::Record;
+use crate::message::sysflag;
 use crate::store::StoreOptions;
+use crate::store::dispatch::batch_place;
 use crate::store::layout::{self, Layout};
 
 /// All queues of a store, of both kinds. Lock order: leaf.
@@ -66,6 +69,17 @@ impl QueueTable {
     /// Whether the topic's queues are to be batch queues, if none is there yet. For recovery.
     pub(crate) fn is_batch_topic(&self, topic: &str) -> bool {
         self.batch_topics.contains(topic)
+    }
+
+    /// Whether a record belongs to a batch queue. The queue there is tells; without one, the topic or the record.
+    pub(crate) fn is_batch(&self, record: &Record<'_>, id: QueueId) -> bool {
+        match self.find(record.topic, id) {
+            Some(queue) => queue.is_batch(),
+            None => {
+                self.is_batch_topic(record.topic)
+                    || record.sys_flag & sysflag::INNER_BATCH != 0 && batch_place(record).is_some()
+            }
+        }
     }
 
     /// A queue that is there.
@@ -139,7 +153,7 @@ impl QueueTable {
         if let Some(removed) = removed {
             removed.destroy()?;
         }
-        Ok(self.queue(queue.topic(), queue.id()))
+        Ok(self.successor(queue))
     }
 
     /// Takes a topic's queues out of the table.

@@ -5,6 +5,7 @@ mod claims;
 mod crash;
 mod golden;
 mod limits;
+mod replica;
 
 use std::net::SocketAddr;
 use std::path::Path;
