@@ -1,8 +1,8 @@
 //! Shares out the queues: which of them this member reads, when that changes, and from where it starts.
 //!
 //! Every member computes the same deal from the same two sorted lists, the queues and the members; nobody decides
-//! for others. The lists can differ for a moment, then a queue has two readers or none until the next look: messages
-//! may repeat, but are not lost.
+//! for others. The lists can differ for a moment; that no queue has two readers then is the business of the locks
+//! ([`super::handover`], [`super::order`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::base::TopicName;
 use crate::protocol::body::lists::GetConsumerListByGroupResponseBody;
@@ -32,26 +32,25 @@ use super::super::shared::Shared;
 use super::StartFrom;
 use super::core::{Core, Owned};
 use super::fetch;
+use super::handover::{Borrower, Leaving};
 use super::order::{self, STALE_MS};
 
 /// How often the deal is looked at without a reason, as in Apache's clients.
 const CALM: Duration = Duration::from_secs(20);
 /// The first pause after a look that could not be finished; it doubles up to [`CALM`].
-const HURRY: Duration = Duration::from_secs(1);
+const HURRY: Duration = Duration::from_millis(100);
 
-/// How long a queue of an ordered consumer waits for its last message to be finished before it goes to someone else. The
-/// lock is renewed after it at the latest, well before it expires.
-const LAST_MESSAGE: Duration = Duration::from_secs(20);
-
-/// Deals queues until the consumer is closed.
-pub(super) async fn run(core: Arc<Core>) {
+/// Deals queues until the consumer is closed, and then hands them all over. The error is that of a commit.
+pub(super) async fn run(core: Arc<Core>) -> Result<(), ClientError> {
     let mut balancer = Balancer {
         core,
         pulls: JoinSet::new(),
         pulling: BTreeMap::new(),
+        leaving: Leaving::default(),
+        borrower: Borrower::default(),
     };
     let mut hurry = HURRY;
-    loop {
+    while !balancer.core.is_closing() {
         balancer.apply_resets();
         let settled = balancer.look().await;
         if balancer.core.options().ordered {
@@ -67,10 +66,12 @@ pub(super) async fn run(core: Arc<Core>) {
         tokio::select! {
             biased;
             () = core.wake.notified() => hurry = HURRY,
+            () = balancer.leaving.one_is_over(), if !settled => {}
             () = sleep(pause) => {}
         }
         balancer.reap();
     }
+    balancer.leave().await
 }
 
 struct Balancer {
@@ -78,6 +79,8 @@ struct Balancer {
     /// One task for each owned queue; ends with the balancer.
     pulls: JoinSet<()>,
     pulling: BTreeMap<MessageQueue, AbortHandle>,
+    leaving: Leaving,
+    borrower: Borrower,
 }
 
 impl Balancer {
@@ -86,6 +89,9 @@ impl Balancer {
         let core = Arc::clone(&self.core);
         let mut settled = true;
         for subscription in core.subscriptions() {
+            if core.is_closing() {
+                return true;
+            }
             match self.deal(subscription.topic()).await {
                 Ok(complete) => settled &= complete,
                 Err(error) => {
@@ -115,23 +121,23 @@ impl Balancer {
         let mine: BTreeSet<MessageQueue> = allocate_averagely(&queues, &members, &core.shared().id)
             .into_iter()
             .collect();
-        self.give_up_all_but(topic, &mine).await;
-        let mut complete = true;
+        self.give_up_all_but(topic, &mine);
+        let wanted = mine.len();
         let mine = if core.options().ordered {
-            let held = self.lock(&mine).await;
-            complete = held.len() == mine.len();
-            held
+            self.lock(&mine).await
         } else {
-            mine
+            let members = members.into_iter().collect();
+            let borrower = &mut self.borrower;
+            borrower.borrow(&core, topic, &queues, &members, mine).await
         };
-        complete &= self.start_missing(mine).await;
-        Ok(complete)
+        let complete = mine.len() == wanted;
+        Ok(self.start_missing(mine).await && complete)
     }
 
     /// A broadcasting member reads every queue there is.
     async fn take_all(&mut self, route: &Route) -> bool {
         let queues: BTreeSet<MessageQueue> = route.read_queues().into_iter().collect();
-        self.give_up_all_but(&route.topic, &queues).await;
+        self.give_up_all_but(&route.topic, &queues);
         self.start_missing(queues).await
     }
 
@@ -140,6 +146,10 @@ impl Balancer {
         let mut complete = true;
         for queue in mine {
             if self.pulling.contains_key(&queue) {
+                continue;
+            }
+            if self.leaving.contains(&queue) {
+                complete = false;
                 continue;
             }
             match self.start_offset(&queue).await {
@@ -187,8 +197,8 @@ impl Balancer {
         Err(last_error)
     }
 
-    /// Stops reading the queues of a topic that fell to others, and commits what was finished in them.
-    async fn give_up_all_but(&mut self, topic: &TopicName, mine: &BTreeSet<MessageQueue>) {
+    /// Stops reading the queues of a topic that fell to others, and begins to hand them over.
+    fn give_up_all_but(&mut self, topic: &TopicName, mine: &BTreeSet<MessageQueue>) {
         let lost: Vec<MessageQueue> = self
             .pulling
             .keys()
@@ -197,19 +207,22 @@ impl Balancer {
             .collect();
         for queue in lost {
             tracing::debug!(%queue, "given up");
-            let Some(owned) = self.stop(&queue) else {
-                continue;
-            };
-            let ordered = self.core.options().ordered;
-            // A message that takes longer keeps the queue locked until the lock expires.
-            let idle = !ordered || timeout(LAST_MESSAGE, owned.until_idle()).await.is_ok();
-            if let Err(error) = self.core.commit(&owned).await {
-                tracing::warn!(%queue, "given up without a last commit: {error}");
-            }
-            if ordered && idle {
-                order::unlock(&self.core, std::iter::once(&queue)).await;
-            }
+            self.hand_over(&queue);
         }
+    }
+
+    fn hand_over(&mut self, queue: &MessageQueue) {
+        if let Some(owned) = self.stop(queue) {
+            self.leaving.begin(&self.core, owned);
+        }
+    }
+
+    /// Hands everything over.
+    async fn leave(&mut self) -> Result<(), ClientError> {
+        for owned in self.core.owned() {
+            self.hand_over(&owned.queue);
+        }
+        self.leaving.all().await
     }
 
     /// Locks queues, and stops reading those that are locked by others. Returns which may be read.
@@ -222,7 +235,7 @@ impl Balancer {
                 owned.renewed_ms.store(now_ms, Ordering::Relaxed);
             } else if mine.contains(&owned.queue) && !locks.unknown.contains(&owned.queue) {
                 tracing::warn!(queue = %owned.queue, "the lock went to another member");
-                self.stop(&owned.queue);
+                self.abandon(&owned.queue);
             }
         }
         locks.held
@@ -235,7 +248,8 @@ impl Balancer {
             let renewed_ms = owned.renewed_ms.load(Ordering::Relaxed);
             if now_ms.saturating_sub(renewed_ms) > STALE_MS {
                 tracing::warn!(queue = %owned.queue, "the lock could not be renewed");
-                self.stop(&owned.queue);
+                // The broker may keep it for us for half a minute more: time to finish.
+                self.hand_over(&owned.queue);
             }
         }
     }
@@ -247,6 +261,13 @@ impl Balancer {
         let owned = self.core.remove(queue)?;
         owned.give_up();
         Some(owned)
+    }
+
+    /// Stops reading a queue whose offset is not ours to commit any more.
+    fn abandon(&mut self, queue: &MessageQueue) {
+        if let Some(owned) = self.stop(queue) {
+            owned.release();
+        }
     }
 
     fn start(&mut self, queue: MessageQueue, offset: i64) {
@@ -264,7 +285,7 @@ impl Balancer {
         for (queue, offset) in self.core.take_resets() {
             if self.pulling.contains_key(&queue) {
                 tracing::info!(%queue, offset, "reset by an administrator");
-                self.stop(&queue);
+                self.abandon(&queue);
                 // The new offset is committed with the next regular commit.
                 self.start(queue, offset);
             }
@@ -281,8 +302,9 @@ impl Balancer {
             .map(|(queue, _)| queue.clone())
             .collect();
         for queue in ended {
-            self.stop(&queue);
+            self.hand_over(&queue);
         }
+        self.leaving.reap();
     }
 
     /// Where to begin: where the group is, or else where the options say.

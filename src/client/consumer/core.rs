@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -49,9 +49,13 @@ pub(crate) struct Owned {
     last_ack_ms: AtomicI64,
     /// When the broker last lent the queue to this member; ordered consumers only.
     pub(super) renewed_ms: AtomicI64,
-    /// Whether a message is in the hands of the application; ordered consumers only.
-    handed: AtomicBool,
-    /// Rung when it is finished.
+    /// Set once the queue is handed over: its offset is not ours to commit any more.
+    released: AtomicBool,
+    /// One commit at a time, or an older offset could overtake a newer one.
+    committing: tokio::sync::Mutex<()>,
+    /// How many messages are in the hands of the application; at most one of an ordered consumer.
+    in_hand: AtomicUsize,
+    /// Rung when none is any more.
     idle: Notify,
 }
 
@@ -64,7 +68,9 @@ impl Owned {
             last_pull_ms: AtomicI64::new(now_ms),
             last_ack_ms: AtomicI64::new(now_ms),
             renewed_ms: AtomicI64::new(now_ms),
-            handed: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            committing: tokio::sync::Mutex::default(),
+            in_hand: AtomicUsize::new(0),
             idle: Notify::new(),
         })
     }
@@ -83,33 +89,48 @@ impl Owned {
         self.put_back();
     }
 
-    /// Marks the message at `offset` as handed out, if it is the next one and none is.
+    /// Nothing more is committed.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Release);
+    }
+
+    /// Counts the message at `offset` as handed out, if it is still ours.
+    pub(super) fn hand_out(&self, offset: i64) -> bool {
+        self.in_hand.fetch_add(1, Ordering::SeqCst);
+        self.keep_in_hand(offset)
+    }
+
+    /// The same if it is the next one and none is in hand.
     pub(super) fn hand_out_next(&self, offset: i64) -> bool {
         let open = self.progress.lock().open_range();
         if open.is_none_or(|(first, _)| first != offset) {
             return false;
         }
-        if self.handed.swap(true, Ordering::SeqCst) {
-            return false;
-        }
-        // Whoever gives the queue up looks at the mark after it has said so; one of the two sees the other.
-        if self.given_up.load(Ordering::SeqCst) {
-            self.put_back();
-            return false;
-        }
-        true
+        let taken = self
+            .in_hand
+            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+        taken.is_ok() && self.keep_in_hand(offset)
     }
 
-    /// The message that was handed out is finished, or waits for its turn again.
+    /// Whoever gives the queue up looks at the count after it has said so; one of the two sees the other.
+    fn keep_in_hand(&self, offset: i64) -> bool {
+        let kept = !self.given_up.load(Ordering::SeqCst) && self.progress.lock().is_open(offset);
+        if !kept {
+            self.put_back();
+        }
+        kept
+    }
+
+    /// A message that was handed out is finished, or waits for its turn again.
     pub(super) fn put_back(&self) {
-        if self.handed.swap(false, Ordering::SeqCst) {
+        if self.in_hand.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_one();
         }
     }
 
     /// Waits until no message is in the hands of the application.
     pub(super) async fn until_idle(&self) {
-        while self.handed.load(Ordering::SeqCst) {
+        while self.in_hand.load(Ordering::SeqCst) > 0 {
             self.idle.notified().await;
         }
     }
@@ -141,6 +162,8 @@ pub(crate) struct Core {
     /// Rung when a message of an ordered consumer is finished: the next one may go.
     pub(super) turn: Notify,
     owned: Mutex<BTreeMap<MessageQueue, Arc<Owned>>>,
+    /// Set when the consumer leaves: the balancer hands everything over and ends.
+    closing: AtomicBool,
     /// Offsets an administrator wants queues to go on from.
     resets: Mutex<Vec<(MessageQueue, i64)>>,
     out: mpsc::UnboundedSender<Buffered>,
@@ -171,6 +194,7 @@ impl Core {
             wake: Notify::new(),
             turn: Notify::new(),
             owned: Mutex::default(),
+            closing: AtomicBool::new(false),
             resets: Mutex::default(),
             shared,
             group,
@@ -217,6 +241,16 @@ impl Core {
     /// The group's members may have changed: share out the queues again, now.
     pub(crate) fn rebalance_soon(&self) {
         self.wake.notify_one();
+    }
+
+    /// Lets the balancer hand everything over and end.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 
     /// Lets queues go on from other offsets, as soon as the balancer gets to it.
@@ -279,7 +313,8 @@ impl Core {
 
     /// Tells the broker how far the group has got in a queue, if it does not know yet.
     pub(super) async fn commit(&self, owned: &Owned) -> Result<(), ClientError> {
-        if self.options.broadcast {
+        let _one = owned.committing.lock().await;
+        if self.options.broadcast || owned.released.load(Ordering::Acquire) {
             return Ok(());
         }
         let Some(offset) = owned.progress.lock().uncommitted() else {

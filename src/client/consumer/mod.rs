@@ -13,6 +13,7 @@ mod core;
 mod delivery;
 mod fetch;
 mod flow;
+mod handover;
 mod order;
 mod progress;
 
@@ -82,6 +83,9 @@ pub struct ConsumerOptions {
     /// Whether every member of the group gets every message. No offset is kept then: each time the consumer begins
     /// where `start_from` says, and a message that is given back is not delivered again.
     pub broadcast: bool,
+    /// How long a queue that goes to another member waits for its messages that are still in the application's hands:
+    /// what is finished by then is not handed out again. [`Consumer::close`] waits as long for deliveries it finds.
+    pub hand_over_max: Duration,
 }
 
 impl Default for ConsumerOptions {
@@ -97,6 +101,7 @@ impl Default for ConsumerOptions {
             retries_max: 16,
             ordered: false,
             broadcast: false,
+            hand_over_max: Duration::from_secs(20),
         }
     }
 }
@@ -127,7 +132,9 @@ impl Default for ConsumerOptions {
 pub struct Consumer {
     core: Arc<Core>,
     deliveries: mpsc::UnboundedReceiver<Buffered>,
-    tasks: JoinSet<()>,
+    /// The balancer alone; says how the last commits went.
+    balancer: JoinSet<Result<(), ClientError>>,
+    committer: JoinSet<()>,
     /// What an ordered consumer got before its turn.
     held: order::Held,
     left: bool,
@@ -154,7 +161,8 @@ impl Consumer {
         let mut consumer = Self {
             core: Arc::clone(&core),
             deliveries,
-            tasks: JoinSet::new(),
+            balancer: JoinSet::new(),
+            committer: JoinSet::new(),
             held: order::Held::default(),
             left: false,
             _client: client,
@@ -170,8 +178,8 @@ impl Consumer {
             }
         }
         heartbeat::beat(core.shared()).await;
-        consumer.tasks.spawn(balance::run(Arc::clone(&core)));
-        consumer.tasks.spawn(commit_regularly(core));
+        consumer.balancer.spawn(balance::run(Arc::clone(&core)));
+        consumer.committer.spawn(commit_regularly(core));
         Ok(consumer)
     }
 
@@ -191,7 +199,7 @@ impl Consumer {
         loop {
             let buffered = self.deliveries.recv().await?;
             if let Buffered::FromQueue { owned, message, .. } = &buffered
-                && !owned.wants(message.queue_offset)
+                && !owned.hand_out(message.queue_offset)
             {
                 continue;
             }
@@ -233,15 +241,17 @@ impl Consumer {
     }
 
     /// Stops, commits what was acknowledged, and leaves the group. Messages that were fetched and not handed out go
-    /// to other members.
+    /// to other members. Deliveries that are still somewhere else in the application are waited for
+    /// ([`ConsumerOptions::hand_over_max`]).
     ///
     /// The error is that of a commit; the group was left all the same.
     pub async fn close(mut self) -> Result<(), ClientError> {
-        self.tasks.shutdown().await;
-        let committed = self.core.commit_all().await;
-        if self.core.options().ordered {
-            order::unlock(&self.core, self.queues().iter()).await;
-        }
+        self.core.close();
+        let committed = match self.balancer.join_next().await {
+            Some(Ok(committed)) => committed,
+            Some(Err(_)) | None => self.core.commit_all().await,
+        };
+        self.committer.shutdown().await;
         self.left = true;
         self.core
             .shared()

@@ -37,7 +37,7 @@ pub(super) struct Locks {
 pub(super) async fn lock<'q>(core: &Core, queues: impl Iterator<Item = &'q MessageQueue>) -> Locks {
     let mut locks = Locks::default();
     for (broker, queues) in by_broker(queues) {
-        match ask(core, RequestCode::LOCK_BATCH_MQ, &queues).await {
+        match ask(core, RequestCode::LOCK_BATCH_MQ, &core.shared().id, &queues).await {
             Ok(held) => locks.held.extend(
                 queues
                     .into_iter()
@@ -54,8 +54,18 @@ pub(super) async fn lock<'q>(core: &Core, queues: impl Iterator<Item = &'q Messa
 
 /// Gives locks back. One that cannot be given back expires.
 pub(super) async fn unlock<'q>(core: &Core, queues: impl Iterator<Item = &'q MessageQueue>) {
+    unlock_for(core, &core.shared().id, queues).await;
+}
+
+/// Gives back what the member `client_id` has locked: for one that is gone and cannot do it itself.
+pub(super) async fn unlock_for<'q>(
+    core: &Core,
+    client_id: &str,
+    queues: impl Iterator<Item = &'q MessageQueue>,
+) {
+    let code = RequestCode::UNLOCK_BATCH_MQ;
     for (broker, queues) in by_broker(queues) {
-        if let Err(error) = ask(core, RequestCode::UNLOCK_BATCH_MQ, &queues).await {
+        if let Err(error) = ask(core, code, client_id, &queues).await {
             tracing::debug!(%broker, "locks not given back: {error}");
         }
     }
@@ -76,10 +86,22 @@ fn is_same(wire: &WireQueue, queue: &MessageQueue) -> bool {
     wire.topic == queue.topic.as_str() && wire.queue_id == queue.queue.to_wire()
 }
 
+/// Under which group the locks are kept. Brokers take a group with locks for an ordered one (a failed message of it
+/// becomes a dead letter), so the locks of others have a name that is no group.
+fn lock_group(consumer: &Core) -> String {
+    let group = consumer.group();
+    if consumer.options().ordered {
+        group.to_string()
+    } else {
+        format!("%HAND_OVER%{group}")
+    }
+}
+
 /// Asks the one broker of `queues`; the answer of an unlock lists nothing.
 async fn ask(
     consumer: &Core,
     code: RequestCode,
+    client_id: &str,
     queues: &[MessageQueue],
 ) -> Result<Vec<WireQueue>, ClientError> {
     let Some(first) = queues.first() else {
@@ -88,8 +110,8 @@ async fn ask(
     let shared = consumer.shared();
     let address = shared.read_address(first, 0).await?;
     let body = LockBatchRequestBody {
-        client_id: shared.id.clone(),
-        consumer_group: consumer.group().to_string(),
+        client_id: client_id.to_owned(),
+        consumer_group: lock_group(consumer),
         mq_set: queues
             .iter()
             .map(|queue| WireQueue {
