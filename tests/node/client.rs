@@ -27,4 +27,5 @@ scenarios!(
     groups_remember_where_they_are,
     failed_messages_come_again,
     members_share_queues,
+    what_is_in_hand_is_finished_first,
 );

@@ -319,6 +319,50 @@ pub(crate) async fn members_share_queues(namesrv: &str) {
     second.close().await.expect("left");
 }
 
+/// A queue goes to another member only when what is in hand of it is finished: nothing is handed out twice.
+pub(crate) async fn what_is_in_hand_is_finished_first(namesrv: &str) {
+    let one = connect(namesrv).await;
+    let two = connect(namesrv).await;
+    let topic = make_topic(&one, 2).await;
+    let group = unique("G");
+    let producer = one.producer("g_hand", ProducerOptions::default());
+    let producer = producer.expect("a producer");
+    let send_both = async |body: &str| {
+        let route = one.admin().topic_route(&topic).await.expect("a route");
+        let broker = route.brokers[0].name.clone();
+        for queue in 0..2 {
+            let message = Message::new(&topic, body.to_owned());
+            let queue = rmq::client::QueueId::new(queue);
+            let sent = producer.send_to_queue(message, &broker, queue).await;
+            sent.expect("sent");
+        }
+    };
+    send_both("before").await;
+    let mut first = join(&one, &group, &topic, "*").await;
+    let mut in_hand = Vec::new();
+    for _ in 0..2 {
+        in_hand.push(first.next().await.expect("a message"));
+    }
+    let mut second = join(&two, &group, &topic, "*").await;
+    let owned = |consumer: &Consumer| {
+        let queues = consumer.queues();
+        let queues = queues.iter().filter(|queue| queue.topic.as_str() == topic);
+        queues.count()
+    };
+    wait_for(|| owned(&first) == 1).await;
+    assert_eq!(owned(&second), 0, "taken before it was handed over");
+    for delivery in in_hand {
+        delivery.ack();
+    }
+    wait_for(|| owned(&second) == 1).await;
+    send_both("after").await;
+    for consumer in [&mut first, &mut second] {
+        assert_eq!(next_body(consumer, true).await.as_deref(), Some("after"));
+    }
+    first.close().await.expect("left");
+    second.close().await.expect("left");
+}
+
 async fn wait_for(condition: impl Fn() -> bool) {
     for _ in 0..100 {
         if condition() {

@@ -63,9 +63,9 @@ pub(super) async fn unlock_for<'q>(
     client_id: &str,
     queues: impl Iterator<Item = &'q MessageQueue>,
 ) {
-    let code = RequestCode::UNLOCK_BATCH_MQ;
+    let unlock = RequestCode::UNLOCK_BATCH_MQ;
     for (broker, queues) in by_broker(queues) {
-        if let Err(error) = ask(core, code, client_id, &queues).await {
+        if let Err(error) = ask(core, unlock, client_id, &queues).await {
             tracing::debug!(%broker, "locks not given back: {error}");
         }
     }
