@@ -329,11 +329,9 @@ pub(crate) async fn what_is_in_hand_is_finished_first(namesrv: &str) {
     let producer = producer.expect("a producer");
     let send_both = async |body: &str| {
         let route = one.admin().topic_route(&topic).await.expect("a route");
-        let broker = route.brokers[0].name.clone();
-        for queue in 0..2 {
+        for queue in route.read_queues() {
             let message = Message::new(&topic, body.to_owned());
-            let queue = rmq::client::QueueId::new(queue);
-            let sent = producer.send_to_queue(message, &broker, queue).await;
+            let sent = producer.send_to_queue(message, &queue).await;
             sent.expect("sent");
         }
     };
