@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::checkpoint::Checkpoint;
 use super::error::StoreError;
 use super::options::FlushMode;
+use super::queue::Queue;
 use super::segment::Segment;
 use super::shared::{Asleep, Dispatcher, Reason, Shared};
 use crate::message::record::{MAGIC_BLANK, Record};
@@ -22,6 +23,8 @@ use crate::sys::{Clock, platform};
 const DISPATCH_PAUSE: Duration = Duration::from_millis(20);
 /// How many records are dispatched before the lock is given to others.
 const DISPATCH_STEP: usize = 16_384;
+/// From so many queue files on, one sync of the whole file system is cheaper than one for each.
+const SYNC_ALL_FROM: usize = 1000;
 /// How much of the log is read at a time for that.
 const AHEAD_BYTES: usize = 256 << 10;
 /// How often the checkpoint moves.
@@ -55,11 +58,13 @@ impl Shared {
 
     /// Writes the queue entries that wait in memory. While that fails, no messages are taken.
     pub(crate) fn write_queues(&self) -> Result<(), StoreError> {
-        for queue in self.queues.all() {
-            if queue.waiting() > 0
-                && let Err(error) = queue.write_out()
-            {
-                let dir = queue.dir();
+        let due = self.queues.due();
+        let mut waiting = due.take_waiting();
+        while let Some(queue) = waiting.pop() {
+            if let Err(error) = queue.write_out() {
+                let dir = queue.dir().to_owned();
+                waiting.push(queue);
+                due.still_waiting(waiting);
                 let why = format!(
                     "queue entries cannot be written to {}: {error}",
                     dir.display()
@@ -67,13 +72,45 @@ impl Shared {
                 if self.gate.close(Reason::QueuesBlocked, why.clone()) {
                     tracing::error!("{why}; no messages are taken until they can");
                 }
-                return Err(StoreError::io("write the queue in", dir)(error));
+                return Err(StoreError::io("write the queue in", &dir)(error));
             }
+            due.written(queue);
         }
         if self.gate.open(Reason::QueuesBlocked) {
             tracing::info!("queue entries can be written again");
         }
         Ok(())
+    }
+
+    /// Makes the files of the queues durable.
+    fn sync_queues(&self) -> Result<(), StoreError> {
+        let mut unsynced = self.queues.due().take_unsynced();
+        if unsynced.len() >= SYNC_ALL_FROM && self.sync_together(&unsynced) {
+            return Ok(());
+        }
+        while let Some(queue) = unsynced.pop() {
+            if let Err(error) = queue.sync() {
+                let dir = queue.dir().to_owned();
+                unsynced.push(queue);
+                for queue in unsynced {
+                    self.queues.due().written(queue);
+                }
+                return Err(StoreError::io("sync the queue in", &dir)(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs the whole file system, if it can, which many files at once are cheaper with.
+    fn sync_together(&self, queues: &[Arc<Queue>]) -> bool {
+        let taken: Vec<_> = queues.iter().map(|queue| queue.take_dirty()).collect();
+        let synced = platform::sync_file_system(self.layout.dir()).unwrap_or(false);
+        if !synced {
+            for (queue, dirty) in queues.iter().zip(taken) {
+                queue.give_back_dirty(dirty);
+            }
+        }
+        synced
     }
 
     /// Brings the key index up to what is appended now.
@@ -99,11 +136,7 @@ impl Shared {
         let last = self.writer.last();
         self.dispatch()?;
         self.write_queues()?;
-        for queue in self.queues.all() {
-            queue
-                .sync()
-                .map_err(StoreError::io("sync the queue in", queue.dir()))?;
-        }
+        self.sync_queues()?;
         let full_until_ms = {
             let mut dispatcher = self.dispatcher.lock();
             let dir = self.layout.index();
@@ -288,7 +321,7 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
             tracing::warn!("{error}");
         }
         complained = result.is_err();
-        if complained || shared.queues.all().iter().any(|queue| queue.waiting() > 0) {
+        if complained || shared.queues.due().is_waiting() {
             Next::After(shared.options.queue_flush_interval)
         } else {
             Next::Idle
@@ -350,6 +383,9 @@ impl Keeper {
         if due {
             (self.looked_ms, self.retained_ms) = (Some(machine_ms), now_ms);
             shared.retain();
+            if Segment::any_lazy_map() {
+                shared.queues.for_each(|queue| queue.let_go_idle());
+            }
         }
         if due && !first || much {
             self.checkpointed = appended;

@@ -39,6 +39,7 @@ pub mod view;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
@@ -167,6 +168,13 @@ impl Store {
             dispatch_signal: Signal::default(),
             keeper_signal: Signal::default(),
             asleep: Asleep::default(),
+            swept_below: AtomicU64::new(u64::MAX),
+        });
+        // Recovery writes queues without syncing them.
+        shared.queues.for_each(|queue| {
+            if queue.is_dirty() {
+                shared.queues.due().written(Arc::clone(queue));
+            }
         });
         // What recovery read may be in the page cache only.
         shared.log.flushed.reset(recovered.start);
@@ -199,9 +207,7 @@ impl Store {
         if group.is_empty() {
             return Ok(());
         }
-        shared
-            .writer
-            .append(group, |gone| shared.queues.successor(gone))?;
+        shared.writer.append(group, &shared.queues)?;
         if self.must_wait_for_flush() {
             shared.flush_signal.notify();
         }

@@ -7,6 +7,7 @@
 //!
 //! Deleting unlinks: whoever is reading a file keeps its bytes. So `destroyMapedFileIntervalForcibly` has no use here.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -68,8 +69,11 @@ impl Shared {
                 used * 100.0
             );
         }
-        // Also what an earlier run left over.
-        self.delete_derived_files();
+        // The first time also what an earlier run left over.
+        let log_min = self.log.min();
+        if self.swept_below.swap(log_min, Ordering::Relaxed) != log_min {
+            self.delete_derived_files(log_min);
+        }
     }
 
     fn set_refusal(&self, refuse: bool, used: f64) {
@@ -122,8 +126,7 @@ impl Shared {
         gone.len()
     }
 
-    fn delete_derived_files(&self) {
-        let log_min = self.log.min();
+    fn delete_derived_files(&self, log_min: u64) {
         for queue in self.queues.all() {
             let first = queue.entry(queue.min_offset().get());
             let past = first

@@ -4,15 +4,21 @@
 //! full length; what was not written yet is a hole that reads as zeros.
 //!
 //! Readers get slices of the map. The map lives as long as somebody holds the [`Segment`], also after retention has
-//! unlinked the file. Absent on purpose: what the bytes mean, and how far they are valid; the log's watermark knows.
+//! unlinked the file. Files of which there may be very many ([`Handle::Lazy`]) are mapped when they are read first, and
+//! only so many of them: an operating system allows a process a limited number of maps. The others are read by calls.
 //!
-//! This is the only file of the crate with `unsafe` code.
+//! Absent on purpose: what the bytes mean, and how far they are valid; the log's watermark knows.
+//!
+//! Lock order: a lazy map's lock is a leaf. This is the only file of the crate with `unsafe` code.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memmap2::Mmap;
+use parking_lot::RwLock;
 
 use crate::store::layout;
 use crate::sys::platform;
@@ -26,7 +32,63 @@ pub(crate) struct Segment {
     /// Kept open for the log; queue files are opened for each write, so that many queues do not use up the
     /// process's file handles.
     file: Option<File>,
-    map: Mmap,
+    map: Map,
+}
+
+#[derive(Debug)]
+enum Map {
+    Held(Mmap),
+    Lazy(LazyMap),
+}
+
+/// How many files are mapped lazily at a time: a quarter of what Linux allows a process by default
+/// (`vm.max_map_count`).
+const LAZY_MAPS_MAX: usize = 16 * 1024;
+
+/// How many are, in this process.
+static LAZY_MAPS: AtomicUsize = AtomicUsize::new(0);
+
+/// A map that comes with the first read and goes when nobody reads any more.
+#[derive(Debug, Default)]
+struct LazyMap {
+    map: RwLock<Option<Arc<Mmap>>>,
+    used: AtomicBool,
+}
+
+impl LazyMap {
+    /// The map, made if there may be another one.
+    fn get(&self, open: impl FnOnce() -> io::Result<File>) -> Option<Arc<Mmap>> {
+        self.used.store(true, Ordering::Relaxed);
+        if let Some(map) = &*self.map.read() {
+            return Some(Arc::clone(map));
+        }
+        let mut place = self.map.write();
+        if place.is_none() {
+            if LAZY_MAPS.fetch_add(1, Ordering::Relaxed) >= LAZY_MAPS_MAX {
+                LAZY_MAPS.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
+            match open().and_then(|file| map(&file)) {
+                Ok(map) => *place = Some(Arc::new(map)),
+                Err(_) => {
+                    LAZY_MAPS.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+        place.clone()
+    }
+
+    fn let_go(&self) {
+        if self.map.write().take().is_some() {
+            LAZY_MAPS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for LazyMap {
+    fn drop(&mut self) {
+        self.let_go();
+    }
 }
 
 /// Whether a segment keeps its file open between writes.
@@ -36,6 +98,8 @@ pub(crate) enum Handle {
     Keep,
     /// Open it for each write.
     Reopen,
+    /// Open it for each write, map it when it is read, and leave it to the caller to sync its directory: one of many.
+    Lazy,
 }
 
 impl Segment {
@@ -58,10 +122,14 @@ impl Segment {
         if file.metadata()?.len() != size {
             file.set_len(size)?;
         }
-        if !existed {
-            platform::sync_dir(dir)?;
-        }
-        let map = map(&file)?;
+        let map = if handle == Handle::Lazy {
+            Map::Lazy(LazyMap::default())
+        } else {
+            if !existed {
+                platform::sync_dir(dir)?;
+            }
+            Map::Held(map(&file)?)
+        };
         Ok(Self {
             base,
             size: usize::try_from(size).map_err(io::Error::other)?,
@@ -95,9 +163,47 @@ impl Segment {
         &self.path
     }
 
-    /// The whole file as mapped. Only bytes that were written and will not change again mean anything.
+    /// The whole file as mapped. Only bytes that were written and will not change again mean anything. A lazy file has
+    /// none to lend: see [`Segment::view`].
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.map
+        match &self.map {
+            Map::Held(map) => map,
+            Map::Lazy(_) => &[],
+        }
+    }
+
+    /// Shows up to `length` bytes from `at` on, mapped or read.
+    pub(crate) fn view<R>(
+        &self,
+        at: usize,
+        length: usize,
+        show: impl FnOnce(&[u8]) -> R,
+    ) -> io::Result<R> {
+        match &self.map {
+            Map::Held(map) => Ok(show(part(map, at, length))),
+            Map::Lazy(lazy) => {
+                if let Some(map) = lazy.get(|| platform::open_read(&self.path)) {
+                    return Ok(show(part(&map, at, length)));
+                }
+                let mut buffer = vec![0; length.min(self.size.saturating_sub(at))];
+                let read = self.read(at, &mut buffer)?;
+                Ok(show(buffer.get(..read).unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Unmaps a lazy file that nobody has read since this was called last.
+    pub(crate) fn let_go_if_idle(&self) {
+        if let Map::Lazy(lazy) = &self.map
+            && !lazy.used.swap(false, Ordering::Relaxed)
+        {
+            lazy.let_go();
+        }
+    }
+
+    /// Whether any lazy file is mapped.
+    pub(crate) fn any_lazy_map() -> bool {
+        LAZY_MAPS.load(Ordering::Relaxed) > 0
     }
 
     /// Writes `bytes` at `at` in the file; all or an error, after which the stretch holds anything.
@@ -155,6 +261,12 @@ impl Segment {
     }
 }
 
+/// Up to `length` bytes from `at` on.
+fn part(bytes: &[u8], at: usize, length: usize) -> &[u8] {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.get(..length).unwrap_or(rest)
+}
+
 #[allow(
     unsafe_code,
     reason = "reading stored records without copying them needs a map"
@@ -185,6 +297,14 @@ mod tests {
             segment.clear_from(103).unwrap();
             assert_eq!(&segment.bytes()[100..106], b"rec\0\0\0");
         }
+        let lazy = Segment::open(dir.path(), 8192, 8192, Handle::Lazy).unwrap();
+        let view = |at, length| lazy.view(at, length, <[u8]>::to_vec).unwrap();
+        for _ in 0..3 {
+            assert_eq!(view(100, 4), b"rec\0");
+            assert_eq!(view(8190, 10), [0, 0]);
+            lazy.let_go_if_idle();
+        }
+        assert!(lazy.view(9000, 10, <[u8]>::is_empty).unwrap());
         let segment = Segment::open(dir.path(), 8192, 8192, Handle::Keep).unwrap();
         segment.unlink().unwrap();
         assert_eq!(&segment.bytes()[100..103], b"rec");

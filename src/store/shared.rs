@@ -1,7 +1,7 @@
 //! What the store and its workers share, and the state that decides whether writes are taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) dispatch_signal: Signal,
     pub(crate) keeper_signal: Signal,
     pub(crate) asleep: Asleep,
+    /// The start of the log when files of queues and index were last deleted below it; `u64::MAX` before the first time.
+    pub(crate) swept_below: AtomicU64,
 }
 
 /// Which workers want to be woken by the next append. Without appends nobody wakes up but the keeper, now and then.

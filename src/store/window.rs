@@ -201,10 +201,7 @@ impl Packed {
         if at < self.at {
             *self = Self::open(&self.path)?;
         }
-        let skipped = io::copy(
-            &mut (&mut self.decoder).take(at - self.at),
-            &mut io::sink(),
-        )?;
+        let skipped = io::copy(&mut (&mut self.decoder).take(at - self.at), &mut io::sink())?;
         self.at += skipped;
         if self.at < at {
             return Ok(0);

@@ -81,6 +81,20 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes everything durable that was written to the file system which holds `path`; `false` where there is no such call.
+pub(crate) fn sync_file_system(path: &Path) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        rustix::fs::syncfs(open_read(path)?)?;
+        Ok(true)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        Ok(false)
+    }
+}
+
 /// Opens a file for reading.
 #[allow(
     clippy::disallowed_methods,
@@ -203,6 +217,8 @@ mod tests {
         assert_eq!(read_full_at(&file, &mut buffer, (1 << 20) - 2).unwrap(), 2);
         assert!(next_data(&file, 0).is_some_and(|at| at <= 500_000));
         sync_dir(dir.path()).unwrap();
+        let synced = sync_file_system(dir.path()).unwrap();
+        assert_eq!(synced, cfg!(target_os = "linux"));
     }
 
     #[test]

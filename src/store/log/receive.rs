@@ -266,6 +266,7 @@ impl Writer {
                 base: i64::try_from(offset).unwrap_or(i64::MAX),
                 count: i16::try_from(count).unwrap_or(i16::MAX),
             });
+            queues.due().note(&queue);
             return Ok(());
         }
         let next = queue.max();
@@ -286,6 +287,7 @@ impl Writer {
         }
         let first = queue.is_without_entries() || offset > next;
         queue.restore(entry);
+        queues.due().note(&queue);
         if first && offset > 0 {
             queue.raise_min(self.log.min());
         }

@@ -3,7 +3,7 @@
 use super::Log;
 use crate::message::record::Record;
 use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, batch_place};
-use crate::store::queue::files::Files;
+use crate::store::queue::files::Probe;
 use crate::store::queue::{BatchEntry, Entry, Kind, Queue};
 
 /// Up to so many lost messages in a row, each place gets a copy of the next entry; beyond, fillers.
@@ -22,13 +22,15 @@ pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u
     match queue.kind() {
         Kind::Simple(places) => {
             let files = places.files();
-            let right = |at| simple_is_right(queue, files, &bounds, at);
+            let mut probe = files.probe();
+            let right = |at| simple_is_right(queue, &mut probe, &bounds, at);
             first_wrong(files.start(), files.capacity(), right)
         }
         Kind::Batch(places) => {
             let files = places.files();
+            let mut probe = files.probe();
             let right = |at| {
-                let batch = files.entry_if_written(at);
+                let batch = probe.entry(at);
                 batch.is_some_and(|batch| batch_is_right(queue, &batch, &bounds))
             };
             first_wrong(files.start(), files.capacity(), right)
@@ -36,10 +38,10 @@ pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u
     }
 }
 
-fn first_wrong(mut low: u64, mut high: u64, right: impl Fn(u64) -> bool) -> u64 {
+fn first_wrong(mut low: u64, mut high: u64, mut right: impl FnMut(u64) -> bool) -> u64 {
     while low < high {
         let middle = low + (high - low) / 2;
-        if (middle..high.min(middle + 3)).any(&right) {
+        if (middle..high.min(middle + 3)).any(&mut right) {
             low = middle + 1;
         } else {
             high = middle;
@@ -71,8 +73,13 @@ impl LogBounds<'_> {
     }
 }
 
-fn simple_is_right(queue: &Queue, files: &Files<Entry>, bounds: &LogBounds<'_>, at: u64) -> bool {
-    let Some(entry) = files.entry_if_written(at) else {
+fn simple_is_right(
+    queue: &Queue,
+    probe: &mut Probe<'_, Entry>,
+    bounds: &LogBounds<'_>,
+    at: u64,
+) -> bool {
+    let Some(entry) = probe.entry(at) else {
         return false;
     };
     if entry.is_filler() {

@@ -26,7 +26,9 @@ use crate::base::LogOffset;
 use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
-use crate::store::queue::{Entry, Queue};
+use crate::store::queue::Entry;
+use crate::store::queue::due::Due;
+use crate::store::queue::table::QueueTable;
 use crate::store::segment::Segment;
 use crate::sys::{Clock, platform};
 
@@ -111,18 +113,18 @@ impl Writer {
         work()
     }
 
-    /// Appends the whole group, or nothing of it. `successor` gives the queue that took the place of one that is gone.
+    /// Appends the whole group, or nothing of it. Of `queues` come those that took the place of queues that are gone.
     pub(crate) fn append(
         &self,
         group: &mut AppendGroup,
-        successor: impl Fn(&Queue) -> Arc<Queue>,
+        queues: &QueueTable,
     ) -> Result<(), AppendError> {
         let mut tail = self.tail.lock();
         if let Some(why) = &tail.broken {
             return Err(WriteRefusal::Broken(why.clone()).into());
         }
         for pending in group.pending.iter_mut().filter(|p| p.queue.is_gone()) {
-            pending.queue = successor(&pending.queue);
+            pending.queue = queues.successor(&pending.queue);
         }
         let now = self.clock.now_ms().max(tail.last.store_timestamp_ms);
         let runs = match self.place(&tail, group, now) {
@@ -134,7 +136,7 @@ impl Writer {
                 return Err(self.undo(&mut tail, group, &runs, source));
             }
         }
-        self.publish(&mut tail, group, &runs, now);
+        self.publish(&mut tail, group, &runs, (now, queues.due()));
         Ok(())
     }
 
@@ -215,7 +217,13 @@ impl Writer {
         }
     }
 
-    fn publish(&self, tail: &mut Tail, group: &mut AppendGroup, runs: &Runs, now: i64) {
+    fn publish(
+        &self,
+        tail: &mut Tail,
+        group: &mut AppendGroup,
+        runs: &Runs,
+        (now, due): (i64, &Due),
+    ) {
         for run in runs.iter().skip(1) {
             self.log.push_segment(Arc::clone(&run.segment));
             tail.segment = Arc::clone(&run.segment);
@@ -241,9 +249,9 @@ impl Writer {
         for pending in &group.pending {
             if takes_queue_place(pending.sys_flag) {
                 let wire = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-                pending.queue.publish(
-                    pending.queue_offset,
-                    pending.messages,
+                due.publish(
+                    &pending.queue,
+                    (pending.queue_offset, pending.messages),
                     Entry {
                         log_offset: wire(pending.log_offset),
                         size: i32::try_from(pending.size).unwrap_or(i32::MAX),

@@ -1,5 +1,6 @@
 //! The files of one queue.
 
+use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,45 @@ pub(crate) struct Files<U> {
     segments: RwLock<Vec<Arc<Segment>>>,
     /// How many entries are in the files, counted from offset 0.
     written: AtomicU64,
-    /// Files that were written to since the last sync.
-    dirty: Mutex<Vec<Arc<Segment>>>,
+    /// What was done since the last sync.
+    dirty: Mutex<Dirty>,
     unit: PhantomData<U>,
+}
+
+/// What is not on the disk yet.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// Files that were written to.
+    segments: Vec<Arc<Segment>>,
+    /// Whether there are new ones among them, so that the directories must be synced too.
+    names: bool,
+}
+
+/// Looks at entries, written or not, without touching the map: a hole of a file system in memory needs a page to be
+/// mapped, and there may be none. Keeps the file open that it looked into last.
+pub(crate) struct Probe<'a, U> {
+    files: &'a Files<U>,
+    open: Option<(Arc<Segment>, File)>,
+}
+
+impl<U: Unit> Probe<'_, U> {
+    /// The entry at `at`, whether it counts as written or not.
+    pub(crate) fn entry(&mut self, at: u64) -> Option<U> {
+        let position = at.checked_mul(Files::<U>::ENTRY)?;
+        let is_open = |(segment, _): &(Arc<Segment>, File)| {
+            (segment.base()..segment.end()).contains(&position)
+        };
+        if !self.open.as_ref().is_some_and(is_open) {
+            let segment = self.files.segment_of(at)?;
+            let file = platform::open_read(segment.path()).ok()?;
+            self.open = Some((segment, file));
+        }
+        let (segment, file) = self.open.as_ref()?;
+        let mut bytes = [0; UNIT_BYTES_MAX];
+        let bytes = bytes.get_mut(..U::BYTES)?;
+        let read = platform::read_full_at(file, bytes, position - segment.base()).ok()?;
+        U::decode_first(bytes.get(..read)?)
+    }
 }
 
 impl<U: Unit> Files<U> {
@@ -70,12 +107,7 @@ impl<U: Unit> Files<U> {
                 std::fs::remove_file(&file.path)?;
                 continue;
             }
-            segments.push(Arc::new(Segment::open(
-                dir,
-                file.base,
-                size,
-                Handle::Reopen,
-            )?));
+            segments.push(Arc::new(Segment::open(dir, file.base, size, Handle::Lazy)?));
         }
         let files = Self {
             dir: dir.to_owned(),
@@ -86,7 +118,7 @@ impl<U: Unit> Files<U> {
                     .map_or(0, |first| first.base() / Self::ENTRY),
             ),
             segments: RwLock::new(segments),
-            dirty: Mutex::new(Vec::new()),
+            dirty: Mutex::default(),
             unit: PhantomData,
         };
         Ok((files, whole))
@@ -132,19 +164,15 @@ impl<U: Unit> Files<U> {
     pub(crate) fn entry(&self, at: u64) -> Option<U> {
         let segment = self.segment_of(at)?;
         let place = usize::try_from(at.checked_mul(Self::ENTRY)? - segment.base()).ok()?;
-        let bytes = segment.bytes().get(place..)?;
-        U::decode_first(bytes)
+        segment.view(place, U::BYTES, U::decode_first).ok()?
     }
 
-    /// Like [`Files::entry`], without touching the map: a hole of a file system in memory needs a page to be
-    /// mapped, and there may be none.
-    pub(crate) fn entry_if_written(&self, at: u64) -> Option<U> {
-        let segment = self.segment_of(at)?;
-        let place = usize::try_from(at.checked_mul(Self::ENTRY)? - segment.base()).ok()?;
-        let mut bytes = [0; UNIT_BYTES_MAX];
-        let bytes = bytes.get_mut(..U::BYTES)?;
-        let read = segment.read(place, bytes).ok()?;
-        U::decode_first(bytes.get(..read)?)
+    /// For many looks at once.
+    pub(crate) fn probe(&self) -> Probe<'_, U> {
+        Probe {
+            files: self,
+            open: None,
+        }
     }
 
     /// Appends up to `count` entries from `at` on to `out`; stops at the end of a file.
@@ -155,9 +183,14 @@ impl<U: Unit> Files<U> {
         let Ok(place) = usize::try_from(at * Self::ENTRY - segment.base()) else {
             return;
         };
-        let bytes = segment.bytes().get(place..).unwrap_or_default();
-        let entries = bytes.chunks_exact(U::BYTES).take(count);
-        out.extend(entries.filter_map(U::decode_first));
+        let decode = |bytes: &[u8]| {
+            let entries = bytes.chunks_exact(U::BYTES);
+            out.extend(entries.filter_map(U::decode_first));
+        };
+        let bytes = count.saturating_mul(U::BYTES);
+        if let Err(error) = segment.view(place, bytes, decode) {
+            tracing::warn!("cannot read {}: {error}", segment.path().display());
+        }
     }
 
     /// Writes encoded entries from `at` on, making files as needed.
@@ -171,9 +204,9 @@ impl<U: Unit> Files<U> {
             let place = usize::try_from(position - segment.base()).map_err(io::Error::other)?;
             segment.write(place, now)?;
             {
-                let mut dirty = self.dirty.lock();
-                if !dirty.iter().any(|known| Arc::ptr_eq(known, &segment)) {
-                    dirty.push(Arc::clone(&segment));
+                let segments = &mut self.dirty.lock().segments;
+                if !segments.iter().any(|known| Arc::ptr_eq(known, &segment)) {
+                    segments.push(Arc::clone(&segment));
                 }
             }
             position += part as u64;
@@ -195,24 +228,61 @@ impl<U: Unit> Files<U> {
             .read()
             .last()
             .map_or(position - position % self.file_bytes, |last| last.end());
-        let segment = Segment::create(&self.dir, base, self.file_bytes, Handle::Reopen)?;
+        let segment = Segment::create(&self.dir, base, self.file_bytes, Handle::Lazy)?;
         let segment = Arc::new(segment);
+        self.dirty.lock().names = true;
         self.segments.write().push(Arc::clone(&segment));
         Ok(segment)
     }
 
+    /// Makes everything written so far durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let dirty = std::mem::take(&mut *self.dirty.lock());
-        for (index, segment) in dirty.iter().enumerate() {
+        let dirty = self.take_dirty();
+        let synced = self.sync_all(&dirty);
+        if synced.is_err() {
+            self.give_back(dirty);
+        }
+        synced
+    }
+
+    fn sync_all(&self, dirty: &Dirty) -> io::Result<()> {
+        for segment in &dirty.segments {
             // A file that retention deleted needs no sync.
-            if segment.path().exists()
-                && let Err(error) = segment.sync()
-            {
-                self.dirty.lock().extend(dirty.into_iter().skip(index));
-                return Err(error);
+            if segment.path().exists() {
+                segment.sync()?;
+            }
+        }
+        if dirty.names {
+            // The queue's own directory, its topic's, and the one of all topics.
+            for dir in self.dir.ancestors().take(3).filter(|dir| dir.exists()) {
+                platform::sync_dir(dir)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether something is not on the disk yet.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.lock().segments.is_empty()
+    }
+
+    /// Takes what is not on the disk yet, for a caller who syncs it by other means.
+    pub(crate) fn take_dirty(&self) -> Dirty {
+        std::mem::take(&mut *self.dirty.lock())
+    }
+
+    /// Gives back what could not be synced.
+    pub(crate) fn give_back(&self, taken: Dirty) {
+        let mut dirty = self.dirty.lock();
+        dirty.names |= taken.names;
+        dirty.segments.extend(taken.segments);
+    }
+
+    /// Unmaps the files that nobody has read lately.
+    pub(crate) fn let_go_idle(&self) {
+        for segment in self.segments.read().iter() {
+            segment.let_go_if_idle();
+        }
     }
 
     /// Cuts everything at and behind `end` off: the rest of its file becomes zero, later files go. Recovery only.
@@ -254,7 +324,7 @@ impl<U: Unit> Files<U> {
 
     /// Deletes all files and the directories that become empty.
     pub(crate) fn destroy(&self) -> io::Result<()> {
-        self.dirty.lock().clear();
+        self.take_dirty();
         let segments = std::mem::take(&mut *self.segments.write());
         self.set_end(0);
         for segment in &segments {

@@ -10,6 +10,7 @@
 //! Lock order: a queue's memory, then its list of files; both are leaves for everyone else.
 
 pub mod batch;
+pub(crate) mod due;
 pub mod entry;
 pub(crate) mod files;
 pub(crate) mod places;
@@ -23,6 +24,8 @@ pub use batch::{BATCH_ENTRY_BYTES, BatchEntry};
 pub use entry::{ENTRY_BYTES, Entry};
 
 use crate::base::{QueueId, QueueOffset, TopicName};
+use due::Flag;
+use files::Dirty;
 use places::Places;
 
 /// One queue of one topic.
@@ -37,6 +40,10 @@ pub struct Queue {
     kind: Kind,
     /// Set once, when the queue is destroyed.
     gone: AtomicBool,
+    /// Whether it is on the list of queues with entries in memory.
+    waits: Flag,
+    /// Whether it is on the list of queues with files to sync.
+    unsynced: Flag,
 }
 
 /// The two kinds of queues, with their entries.
@@ -58,6 +65,8 @@ impl Queue {
             max: AtomicU64::new(0),
             kind,
             gone: AtomicBool::new(false),
+            waits: Flag::default(),
+            unsynced: Flag::default(),
         };
         let end = match &queue.kind {
             Kind::Simple(places) => places.files().end(),
@@ -122,8 +131,9 @@ impl Queue {
         self.next.fetch_sub(messages.into(), Ordering::Relaxed);
     }
 
-    /// Makes a record with so many messages visible. `at` follows what was published last.
-    pub(crate) fn publish(&self, at: u64, messages: u16, entry: Entry, store_timestamp_ms: i64) {
+    /// Makes a record with so many messages visible. `at` follows what was published last. Whoever does not write it out
+    /// at once uses [`due::Due::publish`].
+    fn publish(&self, at: u64, messages: u16, entry: Entry, store_timestamp_ms: i64) {
         match &self.kind {
             Kind::Simple(places) => places.push(entry),
             Kind::Batch(places) => places.push(BatchEntry {
@@ -134,14 +144,6 @@ impl Queue {
             }),
         }
         self.max.store(at + u64::from(messages), Ordering::Release);
-    }
-
-    /// How many entries wait in memory.
-    pub(crate) fn waiting(&self) -> usize {
-        match &self.kind {
-            Kind::Simple(places) => places.waiting(),
-            Kind::Batch(places) => places.waiting(),
-        }
     }
 
     /// Copies up to `count` entries from `from` on into `out` (cleared first). Of a simple queue; a batch queue has
@@ -187,6 +189,8 @@ impl Queue {
 
     /// Writes what waits in memory to the files.
     pub(crate) fn write_out(&self) -> io::Result<()> {
+        // Before looking: what is published from now on puts the queue on the list again.
+        self.waits.lower();
         match &self.kind {
             Kind::Simple(places) => places.write_out(&self.gone),
             Kind::Batch(places) => places.write_out(&self.gone),
@@ -198,6 +202,38 @@ impl Queue {
         match &self.kind {
             Kind::Simple(places) => places.files().sync(),
             Kind::Batch(places) => places.files().sync(),
+        }
+    }
+
+    /// Whether something that was written out is not durable yet.
+    pub(crate) fn is_dirty(&self) -> bool {
+        match &self.kind {
+            Kind::Simple(places) => places.files().is_dirty(),
+            Kind::Batch(places) => places.files().is_dirty(),
+        }
+    }
+
+    /// Takes what is not durable yet, for a caller who syncs it by other means.
+    pub(crate) fn take_dirty(&self) -> Dirty {
+        match &self.kind {
+            Kind::Simple(places) => places.files().take_dirty(),
+            Kind::Batch(places) => places.files().take_dirty(),
+        }
+    }
+
+    /// Gives back what could not be synced.
+    pub(crate) fn give_back_dirty(&self, dirty: Dirty) {
+        match &self.kind {
+            Kind::Simple(places) => places.files().give_back(dirty),
+            Kind::Batch(places) => places.files().give_back(dirty),
+        }
+    }
+
+    /// Unmaps the files that nobody has read since this was called last.
+    pub(crate) fn let_go_idle(&self) {
+        match &self.kind {
+            Kind::Simple(places) => places.files().let_go_idle(),
+            Kind::Batch(places) => places.files().let_go_idle(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::due::Due;
 use super::places::Places;
 use super::{Kind, Queue, files::Files};
 use crate::base::{QueueId, TopicName};
@@ -24,6 +25,7 @@ pub(crate) struct QueueTable {
     whole: bool,
     /// Topics whose queues are batch queues, as far as was known when the store was opened.
     batch_topics: BTreeSet<String>,
+    due: Due,
     queues: RwLock<HashMap<TopicName, BTreeMap<QueueId, Arc<Queue>>>>,
 }
 
@@ -36,6 +38,7 @@ impl QueueTable {
             layout,
             file_bytes: options.queue_file_bytes,
             batch_file_bytes: options.batch_queue_file_bytes,
+            due: Due::default(),
             queues: RwLock::new(HashMap::new()),
         };
         for (topic, id) in layout::queues(&table.layout.consume_queues())? {
@@ -59,6 +62,18 @@ impl QueueTable {
         let queue = Arc::new(Queue::new(topic.clone(), id, kind));
         let mut queues = self.queues.write();
         queues.entry(topic).or_default().insert(id, queue);
+    }
+
+    /// Which of them have something to do.
+    pub(crate) fn due(&self) -> &Due {
+        &self.due
+    }
+
+    /// Looks at each queue, in no order. Nothing else of the table may be asked meanwhile.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&Arc<Queue>)) {
+        for queue in self.queues.read().values().flat_map(BTreeMap::values) {
+            look(queue);
+        }
     }
 
     /// Whether no file was missing when the queues were opened.

@@ -93,8 +93,7 @@ impl Filed {
             self.stray(&entry, None, probe, sink)?;
             self.number += 1;
         }
-        let mut hashes: smallvec::SmallVec<[KeyHash; 8]> =
-            keys.hashes().take(KEYS_MAX).collect();
+        let mut hashes: smallvec::SmallVec<[KeyHash; 8]> = keys.hashes().take(KEYS_MAX).collect();
         while let Some(entry) = self.current()?
             && entry.log_offset == record.physical_offset
         {

@@ -277,9 +277,7 @@ impl Verify {
                         && twice.is_again(record, &mut filed, &mut probe)?
                     {
                         looked.stored_twice += 1;
-                        looked
-                            .first_twice_at
-                            .get_or_insert(position(record).get());
+                        looked.first_twice_at.get_or_insert(position(record).get());
                     }
                 }
                 Item::Damaged(damage) => {

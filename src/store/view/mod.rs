@@ -159,8 +159,8 @@ impl View {
 /// The log files in a directory, packed ones included.
 pub fn log_files_in(dir: &Path) -> Result<Vec<SegmentFile>, ViewError> {
     let mut files = segments(dir)?;
-    let packed = layout::packed_segments(dir)
-        .map_err(|source| ViewError::unreadable(dir, source))?;
+    let packed =
+        layout::packed_segments(dir).map_err(|source| ViewError::unreadable(dir, source))?;
     for (base, path) in packed {
         if files.iter().all(|file| file.base != base) {
             files.push(packed_file(base, path)?);

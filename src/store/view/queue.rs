@@ -148,7 +148,8 @@ impl QueueView {
             let middle = before.midpoint(behind);
             let entry = self.entry(QueueOffset::new(middle))?;
             let readable = entry.is_some_and(|entry| {
-                !entry.is_filler() && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_begin)
+                !entry.is_filler()
+                    && u64::try_from(entry.log_offset).is_ok_and(|at| at >= log_begin)
             });
             if readable {
                 behind = middle;

@@ -63,7 +63,9 @@ fn damage_is_found_where_it_was_done() {
 
     let store = Golden::unpack("damage-base");
     let index = store.dir().join("index");
-    let first = std::fs::read_dir(&index).unwrap().map(|f| f.unwrap().path());
+    let first = std::fs::read_dir(&index)
+        .unwrap()
+        .map(|f| f.unwrap().path());
     std::fs::remove_file(first.min().unwrap()).unwrap();
     let unfiled = |f: &&Finding| matches!(f, Finding::NotFiled { .. });
     let found = findings(&store.dir());

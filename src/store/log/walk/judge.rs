@@ -142,4 +142,3 @@ fn adds_up(head: &[u8], size: u32) -> bool {
     let least = (MIN_BYTES + hosts) as u64 + u64::from(body);
     (least..=least + TOPIC_AND_PROPERTIES_MAX).contains(&u64::from(size))
 }
-

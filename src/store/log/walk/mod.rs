@@ -391,4 +391,3 @@ impl Walk {
         Ok(self.window.as_mut())
     }
 }
-

@@ -128,4 +128,3 @@ fn may_begin(bytes: &[u8], place: &Place) -> bool {
         _ => false,
     }
 }
-
