@@ -95,6 +95,18 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     fsync: Option<Fsync>,
+    /// Lose nothing that was acknowledged: closes every link that `rmq doctor` looks at
+    ///
+    /// SYNC_FLUSH; a filling disk refuses new messages instead of deleting unread ones; transactions are asked about for
+    /// a day; messages are kept for 168 hours; unknown topics are refused, because a mistyped name is a message nobody
+    /// reads. The last two can be set otherwise; settings that contradict the others are refused.
+    #[arg(
+        long,
+        conflicts_with_all = ["ephemeral", "virtual_clock"],
+        env = "RMQ_DURABLE",
+        hide_env_values = true
+    )]
+    durable: bool,
     /// Create these topics before the node is ready
     #[arg(long = "topic", value_name = "NAME[:QUEUES]", value_delimiter = ',')]
     topics: Vec<TopicSpec>,
@@ -240,6 +252,7 @@ fn flags(args: Args, context: &Context) -> Flags {
         advertise: args.advertise,
         namesrv: context.global.namesrv.clone(),
         fsync: args.fsync.map(|when| when == Fsync::Always),
+        durable: args.durable,
         topics: args.topics,
         settings: args.settings,
     }

@@ -124,6 +124,11 @@ impl Layers {
         self.settings.remove(key)
     }
 
+    /// Puts a setting where nobody gave one, or back where it was taken from.
+    pub(super) fn put_back(&mut self, key: &str, given: Given) {
+        self.put(key, given.value, given.origin);
+    }
+
     /// Everything that is left, by name.
     pub(super) fn into_rest(self) -> impl Iterator<Item = (String, Given)> {
         self.settings.into_iter()

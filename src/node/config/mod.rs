@@ -7,6 +7,7 @@
 //! Absent on purpose: defaults. They live with the options of the broker, the store and the name server.
 
 mod apache_keys;
+mod durable;
 mod layers;
 mod properties;
 mod resolve;
@@ -83,6 +84,8 @@ pub struct Flags {
     pub slave: bool,
     /// `--master`: the remoting address of that master.
     pub master: Option<String>,
+    /// `--durable`: every setting that could lose an acknowledged message is closed.
+    pub durable: bool,
     /// `--topic`.
     pub topics: Vec<TopicSpec>,
     /// `--set`: any of Apache's settings.

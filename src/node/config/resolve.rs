@@ -77,6 +77,9 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         layers,
         bad: Vec::new(),
     };
+    if flags.durable {
+        resolver.durable(flags.role);
+    }
     let ports = resolver.ports(flags);
     let (dir, ephemeral) = resolver.data_dir(flags)?;
     let (listen, advertised) = resolver.addresses();
@@ -133,6 +136,18 @@ impl Resolver {
 
     fn warn(&mut self, text: String) {
         self.layers.warnings.push(text);
+    }
+
+    fn durable(&mut self, role: Role) {
+        if !role.has_broker() {
+            let flag = Origin::Flag("--durable".to_owned());
+            let message = "a name server alone keeps no messages; leave the flag to the broker";
+            self.bad("flushDiskType", flag, message);
+            return;
+        }
+        for (key, origin, message) in self.layers.make_durable() {
+            self.bad(&key, origin, message);
+        }
     }
 
     /// `listenPort` is the broker's port, or the name server's where there is no broker.
