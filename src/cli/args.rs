@@ -7,10 +7,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
-use super::{
-    client, clock, completion, config, consume, ctx, generate, group, inspect, man, send, serve,
-    topic,
-};
+use super::{client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect, man, send, serve, topic};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -80,6 +77,8 @@ pub(crate) enum Command {
     Topic(Box<topic::Args>),
     Group(Box<group::Args>),
     Client(client::Args),
+    Doctor(doctor::Args),
+    Explain(explain::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),

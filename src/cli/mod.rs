@@ -14,6 +14,8 @@ mod consume;
 mod ctx;
 mod exit;
 mod gather;
+mod doctor;
+mod explain;
 mod generate;
 mod group;
 mod inspect;
@@ -192,6 +194,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Topic(args) => topic::run(*args, &context),
         Command::Group(args) => group::run(*args, &context),
         Command::Client(args) => client::run(args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
+        Command::Explain(args) => explain::run(&args, &context),
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),

@@ -99,10 +99,10 @@ pub(crate) struct Args {
     ///
     /// SYNC_FLUSH; a filling disk refuses new messages instead of deleting unread ones; transactions are asked about for
     /// a day; messages are kept for 168 hours; unknown topics are refused, because a mistyped name is a message nobody
-    /// reads. The last two can be set otherwise; settings that contradict the others are refused.
+    /// reads. The last two may be set otherwise; settings that contradict the others are refused.
     #[arg(
         long,
-        conflicts_with_all = ["ephemeral", "virtual_clock"],
+        conflicts_with = "ephemeral",
         env = "RMQ_DURABLE",
         hide_env_values = true
     )]
@@ -165,6 +165,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let begin_ms = context.clock.now_ms();
     context.start_log();
     let ready_file = args.ready_file.clone();
+    let durable = args.durable;
     let mut flags = flags(args, context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -178,7 +179,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             node = start(&mut flags, context) => node?,
         };
         let took_ms = context.clock.now_ms() - begin_ms;
-        if let Err(error) = announce(node.ready(), took_ms, ready_file.as_deref(), context) {
+        if let Err(error) = announce(
+            node.ready(),
+            took_ms,
+            ready_file.as_deref(),
+            durable,
+            context,
+        ) {
             node.stop().await;
             return Err(error);
         }
@@ -299,9 +306,10 @@ fn announce(
     ready: &ReadyInfo,
     took_ms: i64,
     ready_file: Option<&Path>,
+    durable: bool,
     context: &Context,
 ) -> Result<(), CliError> {
-    screen(ready, took_ms, context);
+    screen(ready, took_ms, durable, context);
     let document = ready_document(ready, took_ms);
     if let Some(path) = ready_file {
         write_ready_file(path, &document).map_err(|error| {
@@ -353,7 +361,7 @@ fn write_ready_file(path: &Path, document: &Value) -> std::io::Result<()> {
     Ok(())
 }
 
-fn screen(ready: &ReadyInfo, took_ms: i64, context: &Context) {
+fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
     let output = &context.output;
     let paint = output.stderr_paint();
     let kind = match ready.role {
@@ -412,6 +420,9 @@ fn screen(ready: &ReadyInfo, took_ms: i64, context: &Context) {
         };
         let separator = if topics.is_empty() { "" } else { "; " };
         output.note(&format!("  {:<12} {topics}{separator}{unknown}", "topics"));
+    }
+    if durable {
+        line("durable", "acknowledged means on the disk", "rmq doctor");
     }
     if ready.virtual_clock {
         line("clock", "stands still", "rmq clock advance 2h");

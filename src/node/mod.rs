@@ -8,6 +8,7 @@
 //! Absent on purpose: printing and exit codes, which belong to `cli`.
 
 pub mod config;
+pub(crate) mod machine;
 mod ports;
 
 use std::fmt;

@@ -191,6 +191,18 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
     )
 }
 
+/// How many files a process may have open; `None` where there is no such limit or it cannot be told.
+pub(crate) fn open_files_max() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+    }
+    #[cfg(not(unix))]
+    {
+        None
+    }
+}
+
 /// The machine's memory, where the system tells it in a file.
 pub(crate) fn memory_bytes() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -79,18 +79,20 @@ fn in_text(text: &str) -> Vec<Entry> {
         names.push(entry.name);
         is_new
     });
-    found.into_iter().take(MOST).map(|(_, entry)| entry).collect()
+    found
+        .into_iter()
+        .take(MOST)
+        .map(|(_, entry)| entry)
+        .collect()
 }
 
 fn whole_word(text: &str, word: &str) -> Option<usize> {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(word)
-        .map(|(at, _)| at)
-        .find(|at| {
-            let (before, rest) = text.split_at(*at);
-            let after = rest.get(word.len()..).unwrap_or_default();
-            !inside(before.chars().next_back()) && !inside(after.chars().next())
-        })
+    text.match_indices(word).map(|(at, _)| at).find(|at| {
+        let (before, rest) = text.split_at(*at);
+        let after = rest.get(word.len()..).unwrap_or_default();
+        !inside(before.chars().next_back()) && !inside(after.chars().next())
+    })
 }
 
 /// `CODE: 17`, `code=17`, `code 17`, `response code: 17`, `[17]` is too little to go by.
@@ -140,20 +142,59 @@ mod tests {
     #[test]
     fn pasted_errors() {
         let cases: [(&str, &str); 14] = [
-            ("org.apache.rocketmq.client.exception.MQClientException: No route info of this topic: orders\nSee https://…\n\tat org.apache…", "No route info of this topic"),
-            ("RemotingTooMuchRequestException: sendDefaultImpl call timeout", "RemotingTooMuchRequestException"),
-            ("MQBrokerException: CODE: 14  DESC: service not available now. It may be caused by one of the following reasons: the broker's disk is full", "SERVICE_NOT_AVAILABLE"),
-            ("CODE: 16  DESC: the broker[10.0.0.1] sending message is forbidden", "NO_PERMISSION"),
-            ("MQClientException: CODE: 17  DESC: No topic route info in name server for the topic: x", "TOPIC_NOT_EXIST"),
-            ("the consumer's subscription not latest, group: g", "SUBSCRIPTION_NOT_LATEST"),
-            ("CODE: 2  DESC: [TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, period in queue: 206ms, size of queue: 38", "SYSTEM_BUSY"),
+            (
+                "org.apache.rocketmq.client.exception.MQClientException: No route info of this topic: orders\nSee https://…\n\tat org.apache…",
+                "No route info of this topic",
+            ),
+            (
+                "RemotingTooMuchRequestException: sendDefaultImpl call timeout",
+                "RemotingTooMuchRequestException",
+            ),
+            (
+                "MQBrokerException: CODE: 14  DESC: service not available now. It may be caused by one of the following reasons: the broker's disk is full",
+                "SERVICE_NOT_AVAILABLE",
+            ),
+            (
+                "CODE: 16  DESC: the broker[10.0.0.1] sending message is forbidden",
+                "NO_PERMISSION",
+            ),
+            (
+                "MQClientException: CODE: 17  DESC: No topic route info in name server for the topic: x",
+                "TOPIC_NOT_EXIST",
+            ),
+            (
+                "the consumer's subscription not latest, group: g",
+                "SUBSCRIPTION_NOT_LATEST",
+            ),
+            (
+                "CODE: 2  DESC: [TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, period in queue: 206ms, size of queue: 38",
+                "SYSTEM_BUSY",
+            ),
             ("PULL_OFFSET_MOVED", "PULL_OFFSET_MOVED"),
-            ("level=error msg=\"connect to broker\" error=\"dial tcp 172.17.0.3:10911: connect: connection refused\"", "Cannot connect to the advertised address"),
-            ("The producer service state not OK, CREATE_JUST", "Producer or consumer not started"),
-            ("SendResult [sendStatus=FLUSH_SLAVE_TIMEOUT, msgId=7F…", "FLUSH_SLAVE_TIMEOUT"),
-            ("CODE: 13  DESC: the message is illegal, maybe msg body or properties length not matched", "MESSAGE_ILLEGAL"),
-            ("response code: 26 subscription group does not exist", "SUBSCRIPTION_GROUP_NOT_EXIST"),
-            ("RemotingTimeoutException: wait response on the channel </10.0.0.1:10911> timeout, 3000(ms)", "RemotingTimeoutException"),
+            (
+                "level=error msg=\"connect to broker\" error=\"dial tcp 172.17.0.3:10911: connect: connection refused\"",
+                "Cannot connect to the advertised address",
+            ),
+            (
+                "The producer service state not OK, CREATE_JUST",
+                "Producer or consumer not started",
+            ),
+            (
+                "SendResult [sendStatus=FLUSH_SLAVE_TIMEOUT, msgId=7F…",
+                "FLUSH_SLAVE_TIMEOUT",
+            ),
+            (
+                "CODE: 13  DESC: the message is illegal, maybe msg body or properties length not matched",
+                "MESSAGE_ILLEGAL",
+            ),
+            (
+                "response code: 26 subscription group does not exist",
+                "SUBSCRIPTION_GROUP_NOT_EXIST",
+            ),
+            (
+                "RemotingTimeoutException: wait response on the channel </10.0.0.1:10911> timeout, 3000(ms)",
+                "RemotingTimeoutException",
+            ),
         ];
         for (text, name) in cases {
             let found = names(text);
@@ -167,7 +208,10 @@ mod tests {
         let log = "ok\nCODE: 17 nothing\n…\nconnect to <10.0.0.1:10911> failed\nCODE: 17 again";
         assert_eq!(
             names(log),
-            ["TOPIC_NOT_EXIST", "Cannot connect to the advertised address"]
+            [
+                "TOPIC_NOT_EXIST",
+                "Cannot connect to the advertised address"
+            ]
         );
     }
 
@@ -175,8 +219,16 @@ mod tests {
     fn names_are_unique_within_their_kind_and_marks_in_lower_case() {
         let mut seen = std::collections::BTreeSet::new();
         for entry in all() {
-            assert!(seen.insert((entry.kind.as_str(), entry.name)), "{}", entry.name);
-            assert!(entry.marks.iter().all(|mark| *mark == mark.to_lowercase()), "{}", entry.name);
+            assert!(
+                seen.insert((entry.kind.as_str(), entry.name)),
+                "{}",
+                entry.name
+            );
+            assert!(
+                entry.marks.iter().all(|mark| *mark == mark.to_lowercase()),
+                "{}",
+                entry.name
+            );
             assert!(entry.means.ends_with(['.', ')']), "{}", entry.name);
         }
     }

@@ -61,11 +61,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let text = text(args)?;
         let found = find::find(&text);
         if found.is_empty() {
-            return Err(CliError::not_found(format!(
-                "nothing known about {}",
-                shortened(&text)
-            ))
-            .hint("rmq explain --list shows what is; a longer piece of the log may help"));
+            return Err(
+                CliError::not_found(format!("nothing known about {}", shortened(&text)))
+                    .hint("rmq explain --list shows what is; a longer piece of the log may help"),
+            );
         }
         found
     };

@@ -29,16 +29,57 @@ pub(super) const STATUSES: &[Entry] = &[
 /// The contract of [`crate::cli::exit::Exit`].
 pub(super) const EXITS: &[Entry] = &[
     exit(0, "ok", "It worked; a check found nothing."),
-    exit(1, "failed", "It failed, and no other exit code says it better; stderr says why."),
-    exit(2, "usage", "The command line or the configuration is wrong; nothing was done."),
-    exit(3, "not found", "The topic, group, message or file does not exist."),
-    exit(4, "unreachable", "No connection, or no answer in time.")
-        .next(&["is it running (rmq serve)? --namesrv HOST:PORT names another name server", "rmq doctor"]),
-    exit(5, "not permitted", "The server or the operating system does not permit it."),
-    exit(6, "partly done", "Part of the work was done; the report says which part."),
-    exit(7, "check failed", "doctor, why, check or fsck found something. That is no failure of the command: its report is on stdout."),
-    exit(8, "refused", "The server refused for now (flow control, full disk); a later try may work.")
-        .next(&["rmq explain SYSTEM_BUSY", "rmq explain SERVICE_NOT_AVAILABLE"]),
-    exit(9, "short", "It ended before the wanted count: `consume -n 10 --timeout 5s` got fewer."),
-    exit(130, "interrupted", "Stopped by Ctrl-C, after a summary of what had been done."),
+    exit(
+        1,
+        "failed",
+        "It failed, and no other exit code says it better; stderr says why.",
+    ),
+    exit(
+        2,
+        "usage",
+        "The command line or the configuration is wrong; nothing was done.",
+    ),
+    exit(
+        3,
+        "not found",
+        "The topic, group, message or file does not exist.",
+    ),
+    exit(4, "unreachable", "No connection, or no answer in time.").next(&[
+        "is it running (rmq serve)? --namesrv HOST:PORT names another name server",
+        "rmq doctor",
+    ]),
+    exit(
+        5,
+        "not permitted",
+        "The server or the operating system does not permit it.",
+    ),
+    exit(
+        6,
+        "partly done",
+        "Part of the work was done; the report says which part.",
+    ),
+    exit(
+        7,
+        "check failed",
+        "doctor, why, check or fsck found something. That is no failure of the command: its report is on stdout.",
+    ),
+    exit(
+        8,
+        "refused",
+        "The server refused for now (flow control, full disk); a later try may work.",
+    )
+    .next(&[
+        "rmq explain SYSTEM_BUSY",
+        "rmq explain SERVICE_NOT_AVAILABLE",
+    ]),
+    exit(
+        9,
+        "short",
+        "It ended before the wanted count: `consume -n 10 --timeout 5s` got fewer.",
+    ),
+    exit(
+        130,
+        "interrupted",
+        "Stopped by Ctrl-C, after a summary of what had been done.",
+    ),
 ];

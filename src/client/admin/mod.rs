@@ -8,6 +8,7 @@
 //! The types of answers are those of the wire; they are re-exported here.
 
 mod acl;
+mod audit;
 mod broker;
 mod cluster;
 mod connection;
@@ -53,6 +54,7 @@ pub use crate::protocol::body::subscription_group::{
 };
 pub use crate::protocol::body::topic_config::TopicConfig;
 
+pub use self::audit::{HaConnection, HaStatus};
 pub use self::broker::BrokerClock;
 pub use self::cluster::Clusters;
 pub use self::connection::ConsumeDirectly;
