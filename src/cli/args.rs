@@ -7,7 +7,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
-use super::{client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect, man, send, serve, topic};
+use super::{client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect, man, send, serve, topic, trace, why};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Group(Box<group::Args>),
     Client(client::Args),
     Doctor(doctor::Args),
+    Trace(trace::Args),
+    Why(why::Args),
     Explain(explain::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),

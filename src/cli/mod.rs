@@ -30,6 +30,8 @@ mod shell;
 mod targets;
 mod times;
 mod topic;
+mod trace;
+mod why;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -195,6 +197,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Group(args) => group::run(*args, &context),
         Command::Client(args) => client::run(args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
+        Command::Trace(args) => trace::run(&args, &context),
+        Command::Why(args) => why::run(&args, &context),
         Command::Explain(args) => explain::run(&args, &context),
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),

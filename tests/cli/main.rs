@@ -5,6 +5,8 @@ mod clock;
 mod config;
 mod consume;
 mod contract;
+mod doctor;
+mod explain;
 mod generated;
 mod messages;
 mod serve;

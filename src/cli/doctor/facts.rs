@@ -211,7 +211,7 @@ impl std::fmt::Display for Filter {
 pub(crate) struct Queue {
     pub(crate) topic: String,
     pub(crate) broker: String,
-    pub(crate) queue: i32,
+    pub(crate) number: i32,
     /// The first message that is still there.
     pub(crate) min: i64,
     pub(crate) max: i64,
@@ -236,7 +236,7 @@ impl Queue {
 
     /// `broker/queue`.
     pub(crate) fn label(&self) -> String {
-        format!("{}/{}", self.broker, self.queue)
+        format!("{}/{}", self.broker, self.number)
     }
 }
 

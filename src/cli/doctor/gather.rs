@@ -40,7 +40,7 @@ pub(crate) async fn connect(context: &Context) -> Result<Client, ClientError> {
 }
 
 /// Everything about a cluster.
-pub(super) async fn cluster(client: &Client, context: &Context, scope: &Scope) -> Facts {
+pub(crate) async fn cluster(client: &Client, context: &Context, scope: &Scope) -> Facts {
     let admin = client.admin();
     let mut facts = Facts {
         now_ms: context.clock.now_ms(),
@@ -340,7 +340,7 @@ async fn first_look(
     masters: &[(String, String)],
     group: &mut Group,
 ) -> Result<(), ClientError> {
-    let mut starts: BTreeMap<(String, String, i32), i64> = BTreeMap::new();
+    let mut firsts: BTreeMap<(String, String, i32), i64> = BTreeMap::new();
     for (broker, address) in masters {
         let stats = admin.consume_stats_at(address, &group.name, None).await;
         let stats = match stats {
@@ -357,7 +357,7 @@ async fn first_look(
         for topic in topics {
             if let Some(ends) = admin.topic_stats_at(address, topic).await? {
                 for (queue, ends) in ends.offset_table {
-                    starts.insert(
+                    firsts.insert(
                         (queue.topic, broker.clone(), queue.queue_id),
                         ends.min_offset,
                     );
@@ -367,10 +367,10 @@ async fn first_look(
         for (queue, offsets) in stats.offset_table {
             let key = (queue.topic.clone(), broker.clone(), queue.queue_id);
             group.queues.push(Queue {
-                min: starts.get(&key).copied().unwrap_or_default(),
+                min: firsts.get(&key).copied().unwrap_or_default(),
                 topic: queue.topic,
                 broker: broker.clone(),
-                queue: queue.queue_id,
+                number: queue.queue_id,
                 max: offsets.broker_offset,
                 committed: offsets.consumer_offset,
                 max_later: offsets.broker_offset,
@@ -400,7 +400,7 @@ async fn second_look(
             let queue = group.queues.iter_mut().find(|queue| {
                 queue.broker == *broker
                     && queue.topic == place.topic
-                    && queue.queue == place.queue_id
+                    && queue.number == place.queue_id
             });
             if let Some(queue) = queue {
                 queue.max_later = offsets.broker_offset;
@@ -424,7 +424,7 @@ async fn second_look(
                 let queue = group.queues.iter_mut().find(|queue| {
                     queue.broker == *broker
                         && queue.topic == topic
-                        && queue.queue == span.message_queue.queue_id
+                        && queue.number == span.message_queue.queue_id
                 });
                 if let Some(queue) = queue.filter(|queue| queue.behind() > 0) {
                     queue.waits_ms = Some(span.delay_time).filter(|ms| *ms > 0);

@@ -2,7 +2,7 @@
 
 mod brokers;
 mod clients;
-pub(super) mod groups;
+pub(crate) mod groups;
 mod machine;
 mod names;
 #[cfg(test)]
@@ -58,7 +58,7 @@ fn count(number: usize, one: &str) -> String {
 }
 
 /// `1,204,331`.
-pub(super) fn grouped(number: i64) -> String {
+pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -74,7 +74,7 @@ pub(super) fn grouped(number: i64) -> String {
 }
 
 /// `2d 4h`, `7m 30s`, `12s`: the two largest units.
-pub(super) fn span(ms: i64) -> String {
+pub(crate) fn span(ms: i64) -> String {
     let seconds = ms / 1000;
     let parts = [
         (seconds / 86_400, "d"),
