@@ -7,7 +7,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
-use super::{client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect, man, send, serve, topic, trace, why};
+use super::{
+    client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect,
+    man, send, serve, topic, trace, why,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
