@@ -130,7 +130,18 @@ impl Broker {
         if let Some(saved) = kept::load(&group_file)? {
             groups.restore(saved);
         }
-        let offsets = Offsets::restore(load(&config, "consumerOffset.json")?);
+        let light = options.store.light_queues;
+        // With light queues Apache keeps all offsets in a file of another name. Those of before are worth reading.
+        let offset_file = if light {
+            "lmqConsumerOffset.json"
+        } else {
+            "consumerOffset.json"
+        };
+        let saved = match kept::load(&config.join(offset_file))? {
+            Some(saved) => saved,
+            None => load(&config, "consumerOffset.json")?,
+        };
+        let offsets = Offsets::restore(saved).with_light_groups(light);
         let modes = Modes::restore(load(&config, "messageRequestMode.json")?);
         let schedule = Schedule::new(
             config.join("delayOffset.json"),
@@ -157,7 +168,7 @@ impl Broker {
             group_map: Snapshot::new(groups.map()),
             topics: file(&config, "topics.json", topics, topics_form()),
             groups: file(&config, "subscriptionGroup.json", groups, groups_form()),
-            offsets: file(&config, "consumerOffset.json", offsets, offsets_form()),
+            offsets: file(&config, offset_file, offsets, offsets_form()),
             modes: file(&config, "messageRequestMode.json", modes, modes_form()),
             schedule,
             pop,

@@ -74,7 +74,7 @@ use crate::protocol::codes::RequestCode;
 use crate::protocol::command::Command;
 use crate::protocol::header::group::NotifyConsumerIdsChangedRequestHeader;
 use crate::remoting::Channel;
-use crate::store::Store;
+use crate::store::{LIGHT_QUEUE_PREFIX, Queue, Store};
 use crate::sys::Clock;
 
 pub(crate) use lifecycle::BrokerError;
@@ -196,13 +196,43 @@ impl Broker {
 
     /// A topic's configuration.
     fn topic(&self, topic: &str) -> Option<Arc<TopicConfig>> {
-        self.topic_map.load().get(topic).map(Arc::clone)
+        let known = self.topic_map.load().get(topic).map(Arc::clone);
+        known.or_else(|| self.light_topic(topic))
+    }
+
+    /// A queue to append to, made in the store if it is new, of the kind that its topic has.
+    fn queue(&self, topic: &TopicName, id: QueueId) -> Arc<Queue> {
+        let config = self.topic_map.load().get(topic.as_str()).map(Arc::clone);
+        if config.is_some_and(|config| topics::has_batch_queues(&config)) {
+            self.store.batch_queue(topic, id)
+        } else {
+            self.store.queue(topic, id)
+        }
+    }
+
+    /// Whether a topic or group is that of a light queue. Those are nowhere listed: each has one queue.
+    fn is_light(&self, name: &str) -> bool {
+        name.starts_with(LIGHT_QUEUE_PREFIX) && self.options.load().store.light_queues
+    }
+
+    /// What stands for the configuration of a light queue.
+    fn light_topic(&self, topic: &str) -> Option<Arc<TopicConfig>> {
+        self.is_light(topic).then(|| {
+            let both = topics::PERM_READ | topics::PERM_WRITE;
+            Arc::new(topics::plain(&TopicName::stored(topic), 1, both))
+        })
     }
 
     /// A group's configuration. An unknown group with a good name is made, if that is allowed.
     fn find_group(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
         if let Some(known) = self.group_map.load().groups.get(group) {
             return Some(Arc::clone(known));
+        }
+        if self.is_light(group) {
+            return Some(Arc::new(SubscriptionGroupConfig {
+                group_name: group.to_owned(),
+                ..SubscriptionGroupConfig::default()
+            }));
         }
         if !self.options.load().auto_create_subscription_group {
             return None;

@@ -9,9 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::protocol::body::offset::{ConsumerOffsetSerializeWrapper, QueueOffsets};
 use crate::protocol::body::topic_config::DataVersion;
+use crate::store::LIGHT_QUEUE_PREFIX;
 
 /// Apache's `consumerOffsetUpdateVersionStep`: the version moves once in so many changes.
 const CHANGES_PER_VERSION: u64 = 500;
+
+/// Light queues have one queue.
+const LIGHT_QUEUE: i32 = 0;
 
 /// `topic -> group -> queue -> offset`. Two levels, so that a lookup needs no joined key.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -58,8 +62,9 @@ impl Table {
         })
     }
 
-    fn joined(&self) -> BTreeMap<String, QueueOffsets> {
+    fn joined(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, QueueOffsets> {
         self.iter()
+            .filter(|(_, group, _)| wanted(group))
             .map(|(topic, group, queues)| (format!("{topic}@{group}"), queues.clone()))
             .collect()
     }
@@ -87,6 +92,8 @@ pub(crate) struct Offsets {
     pulled: Table,
     resets: Table,
     changes: u64,
+    /// Whether groups of light queues have a section of their own in the file.
+    light: bool,
     /// The version of the file this table began with.
     version: DataVersion,
 }
@@ -94,8 +101,14 @@ pub(crate) struct Offsets {
 impl Offsets {
     /// Starts from what a file held; its keys are `topic@group`.
     pub(crate) fn restore(file: ConsumerOffsetSerializeWrapper) -> Self {
+        let mut consumed = Table::from_joined(file.offset_table);
+        for (key, offset) in file.lmq_offset_table.into_iter().flatten() {
+            if let Some((topic, group)) = key.split_once('@') {
+                consumed.put(topic, group, LIGHT_QUEUE, offset);
+            }
+        }
         Self {
-            consumed: Table::from_joined(file.offset_table),
+            consumed,
             pulled: Table::from_joined(file.pull_offset_table),
             version: file.data_version,
             ..Self::default()
@@ -113,6 +126,12 @@ impl Offsets {
             }
         }
         self.version = master.data_version;
+    }
+
+    /// Keeps the groups of light queues apart in the file, as Apache does with `enableLmq`.
+    pub(crate) fn with_light_groups(mut self, light: bool) -> Self {
+        self.light = light;
+        self
     }
 
     /// Stores a consumer's progress. Returns the older, larger offset if the group goes back.
@@ -276,8 +295,13 @@ impl Offsets {
 
     /// What `consumerOffset.json` and `GET_ALL_CONSUMER_OFFSET` hold.
     pub(crate) fn file(&self) -> ConsumerOffsetSerializeWrapper {
+        let is_light = |group: &str| self.light && group.starts_with(LIGHT_QUEUE_PREFIX);
         let mut group_topic_map = BTreeMap::<String, Vec<String>>::new();
-        for (topic, group, _) in self.consumed.iter() {
+        for (topic, group, _) in self
+            .consumed
+            .iter()
+            .filter(|(_, group, _)| !is_light(group))
+        {
             let topics = group_topic_map.entry(group.to_owned()).or_default();
             topics.push(topic.to_owned());
         }
@@ -291,8 +315,14 @@ impl Offsets {
                 ..self.version
             },
             group_topic_map,
-            offset_table: self.consumed.joined(),
-            pull_offset_table: self.pulled.joined(),
+            offset_table: self.consumed.joined(|group| !is_light(group)),
+            lmq_offset_table: self.light.then(|| {
+                let light = self.consumed.joined(is_light).into_iter();
+                light
+                    .filter_map(|(key, queues)| Some((key, *queues.values().next()?)))
+                    .collect()
+            }),
+            pull_offset_table: self.pulled.joined(|_| true),
         }
     }
 }

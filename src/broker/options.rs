@@ -308,6 +308,9 @@ broker_options! {
     max_transfer_count_on_message_in_memory: u32 = 32 => "maxTransferCountOnMessageInMemory";
     /// Most bytes of one pull from memory.
     max_transfer_bytes_on_message_in_memory: u32 = 256 << 10 => "maxTransferBytesOnMessageInMemory";
+    /// A pull that begins so many bytes behind the end of the log is read where it may block: what it wants may have
+    /// to come from the disk.
+    cold_read_distance: u64 = 128 << 20 => "coldReadDistance";
     /// Most pulls that may wait.
     max_parked_pulls: u32 = 100_000 => "maxParkedPulls";
 }
@@ -387,6 +390,9 @@ impl BrokerOptions {
             "storePathRootDir" => store.dir = value.trim().into(),
             "mappedFileSizeCommitLog" => store.log_file_bytes = read(key, value)?,
             "mappedFileSizeConsumeQueue" => store.queue_file_bytes = read(key, value)?,
+            "enableLmq" => store.light_queues = read(key, value)?,
+            "enableMultiDispatch" => store.multi_dispatch = read(key, value)?,
+            "maxLmqConsumeQueueNum" => store.light_queues_max = read(key, value)?,
             "mapperFileSizeBatchConsumeQueue" => {
                 store.batch_queue_file_bytes = read(key, value)?;
             }
@@ -457,6 +463,9 @@ impl BrokerOptions {
                 "mapperFileSizeBatchConsumeQueue",
                 store.batch_queue_file_bytes.to_string(),
             ),
+            ("enableLmq", store.light_queues.to_string()),
+            ("enableMultiDispatch", store.multi_dispatch.to_string()),
+            ("maxLmqConsumeQueueNum", store.light_queues_max.to_string()),
             ("maxHashSlotNum", store.index_slots.to_string()),
             ("maxIndexNum", store.index_entries.to_string()),
             ("messageIndexEnable", store.index_enabled.to_string()),

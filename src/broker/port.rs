@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::handlers::{Request, pop, pull, send};
+use super::handlers::{Refusal, Request, pop, pull, send};
 use super::router;
 use super::session::Session;
+use crate::protocol::codes::ResponseCode;
 use crate::protocol::frame::Frame;
-use crate::remoting::{Channel, Service};
+use crate::remoting::{Channel, InFlight, Service};
 
 /// The main port, or the VIP port, which serves everything but pulling.
 pub(crate) struct Port {
@@ -24,6 +25,25 @@ impl Port {
     /// The port two below, for clients that keep sends away from pulls.
     pub(crate) fn vip(broker: Arc<Broker>) -> Arc<Self> {
         Arc::new(Self { broker, vip: true })
+    }
+}
+
+impl Port {
+    /// Answers a request where it may block.
+    fn answer_later(&self, channel: &Arc<Channel>, frame: Frame, admitted: InFlight) {
+        let (broker, channel) = (Arc::clone(&self.broker), Arc::clone(channel));
+        let answer = move || {
+            if let Ok((head, body)) = frame.parse() {
+                let request = Request {
+                    head: &head,
+                    body: &body,
+                    channel: &channel,
+                };
+                router::route_blocking(&broker, &request);
+            }
+            drop(admitted);
+        };
+        self.broker.tasks.spawn_blocking(answer);
     }
 }
 
@@ -44,7 +64,17 @@ impl Service for Port {
                         body: &body,
                         channel,
                     };
-                    router::route(&self.broker, session, &request, self.vip);
+                    if !router::may_block(head.request_code()) {
+                        router::route(&self.broker, session, &request, self.vip);
+                    } else if let Some(admitted) = channel.admit() {
+                        // What came before it on the connection is to be seen by it.
+                        send::finish(&self.broker, session, channel);
+                        self.answer_later(channel, frame.clone(), admitted);
+                    } else {
+                        let remark = "too many requests of this connection wait";
+                        let busy = Refusal::new(ResponseCode::SYSTEM_BUSY, remark);
+                        request.answer(busy.into());
+                    }
                 }
                 Err(error) => {
                     // Without a readable header there is nobody to answer to.

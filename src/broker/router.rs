@@ -43,9 +43,6 @@ pub(crate) fn route(
         }
         Code::RECALL_MESSAGE => recall::handle(broker, request),
         Code::END_TRANSACTION => transaction::end(broker, session, request),
-        Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
-            admin::topic::create(broker, request);
-        }
         Code::GET_CONSUMER_RUNNING_INFO | Code::CONSUME_MESSAGE_DIRECTLY => {
             admin::forward::to_client(broker, request);
         }
@@ -85,6 +82,50 @@ fn not_on_a_slave(broker: &Broker, code: Code) -> Option<Refusal> {
             "this broker is a slave",
         )),
         _ => None,
+    }
+}
+
+/// Whether a request reads what may have to come from the disk, or waits for files to be written. Such a request is
+/// answered on a thread that may block ([`route_blocking`]).
+pub(crate) fn may_block(code: Code) -> bool {
+    matches!(
+        code,
+        Code::QUERY_MESSAGE
+            | Code::VIEW_MESSAGE_BY_ID
+            | Code::SEARCH_OFFSET_BY_TIMESTAMP
+            | Code::CONSUMER_SEND_MSG_BACK
+            | Code::UPDATE_AND_CREATE_TOPIC
+            | Code::UPDATE_AND_CREATE_TOPIC_LIST
+            | Code::DELETE_TOPIC_IN_BROKER
+            | Code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP
+            | Code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST
+            | Code::DELETE_SUBSCRIPTIONGROUP
+            | Code::UPDATE_BROKER_CONFIG
+            | Code::SET_MESSAGE_REQUEST_MODE
+            | Code::GET_CONSUME_STATS
+            | Code::GET_TOPIC_STATS_INFO
+            | Code::GET_BROKER_CONSUME_STATS
+            | Code::QUERY_CONSUME_TIME_SPAN
+            | Code::QUERY_CONSUME_QUEUE
+    )
+}
+
+/// Answers a request that [`may_block`].
+pub(crate) fn route_blocking(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    if broker.is_slave()
+        && let Some(refusal) = not_on_a_slave(broker, request.head.request_code())
+    {
+        request.answer(refusal.into());
+        return;
+    }
+    match request.head.request_code() {
+        Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
+            admin::topic::create(broker, request);
+        }
+        _ => {
+            let answer = answer(broker, request).unwrap_or_else(Into::into);
+            request.answer(answer);
+        }
     }
 }
 

@@ -208,7 +208,7 @@ fn deliver(broker: &Arc<Broker>, records: &[LogOffset]) -> bool {
             tracing::warn!(%at, "a delayed message does not say where it belongs and is left out");
             continue;
         };
-        let queue = broker.store.queue(&topic, queue_id);
+        let queue = broker.queue(&topic, queue_id);
         let draft = record.draft_for(
             topic.as_str(),
             queue_id.to_wire(),

@@ -14,7 +14,7 @@ use super::handlers::send::SendBatch;
 use super::options::BrokerOptions;
 use super::snapshot::Cached;
 use super::stats::{Counter, StatsName};
-use super::topics::{self, TopicMap};
+use super::topics::TopicMap;
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::protocol::body::subscription_group::SubscriptionGroupConfig;
 use crate::protocol::body::topic_config::TopicConfig;
@@ -56,7 +56,13 @@ impl Session {
     /// A group by name; made if it is new and that is allowed.
     pub(crate) fn group(&mut self, broker: &Broker, name: &str) -> Option<Group> {
         if !self.groups.get().groups.contains_key(name) {
-            broker.find_group(name)?;
+            let config = broker.find_group(name)?;
+            if broker.is_light(name) {
+                return Some(Group {
+                    name: GroupName::stored(name),
+                    config,
+                });
+            }
             self.groups.refresh(&broker.group_map);
         }
         let (name, config) = self.groups.get().groups.get_key_value(name)?;
@@ -127,11 +133,7 @@ impl Topic {
         {
             return Arc::clone(known);
         }
-        let queue = if topics::has_batch_queues(&self.config) {
-            broker.store.batch_queue(&self.name, id)
-        } else {
-            broker.store.queue(&self.name, id)
-        };
+        let queue = broker.queue(&self.name, id);
         if at >= self.queues.len() {
             self.queues.resize(at + 1, None);
         }
@@ -166,15 +168,19 @@ impl TopicCache {
     /// A topic by name.
     pub(crate) fn get(&mut self, broker: &Broker, name: &str) -> Option<&mut Topic> {
         if !self.known.contains_key(name) {
-            let (name, config) = self.map.get().get_key_value(name)?;
+            let known = self.map.get().get_key_value(name);
+            let (name, config) = match known {
+                Some((name, config)) => (name.clone(), Arc::clone(config)),
+                None => (TopicName::stored(name), broker.light_topic(name)?),
+            };
             let topic = Topic {
-                name: name.clone(),
-                config: Arc::clone(config),
                 put_nums: broker.stats.counter(StatsName::TopicPutNums, name.as_str()),
                 put_size: broker.stats.counter(StatsName::TopicPutSize, name.as_str()),
+                name,
+                config,
                 queues: Vec::new(),
             };
-            self.known.insert(name.clone(), topic);
+            self.known.insert(topic.name.clone(), topic);
         }
         self.known.get_mut(name)
     }

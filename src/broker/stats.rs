@@ -211,6 +211,8 @@ pub(crate) struct Stats {
     pub(crate) found: Counter,
     /// Pulls that found nothing.
     pub(crate) missed: Counter,
+    /// Pulls that were read where they may block.
+    pub(crate) cold_pulls: Counter,
     /// All pulls.
     pub(crate) pulls: Counter,
     /// Totals at midnight.

@@ -18,6 +18,13 @@ impl Tasks {
         tasks.spawn(task);
     }
 
+    /// Runs `work` on a thread that may block. Must be called within a tokio runtime.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        let mut tasks = self.0.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_blocking(work);
+    }
+
     /// Ends all tasks at their next await.
     pub(crate) fn stop(&self) {
         self.0.lock().abort_all();

@@ -3,9 +3,18 @@
 //! Half and rolled-back records (by their `sysFlag`) take no place in a queue, as in Apache. A record of a topic with
 //! batch queues says in its properties which offsets its messages have ([`batch_place`]).
 
+use crate::base::ids::RETRY_PREFIX;
 use crate::message::names::SCHEDULE_TOPIC;
 use crate::message::record::Record;
 use crate::message::{Properties, names, sysflag, tags_code};
+
+/// Whether messages of a topic can be in light queues too (`MixAll.topicAllowsLMQ`).
+pub(crate) fn allows_light_queues(topic: &str) -> bool {
+    !topic.starts_with(RETRY_PREFIX) && !topic.starts_with(SYSTEM_PREFIX) && topic != SCHEDULE_TOPIC
+}
+
+/// Topics of the broker itself begin so (`TopicValidator.SYSTEM_TOPIC_PREFIX`).
+const SYSTEM_PREFIX: &str = "rmq_sys_";
 
 /// The queues that share a record with another topic begin so (light queues).
 pub(crate) const LIGHT_QUEUE_PREFIX: &str = "%LMQ%";
@@ -84,11 +93,12 @@ pub(crate) const MESSAGES_MAX: u16 = i16::MAX as u16;
 /// The light queues a record is also in, with its number in each.
 pub(crate) fn light_queues<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, u64)> {
     let of = |name| record.properties.get(name).unwrap_or_default();
-    let queues = of("INNER_MULTI_DISPATCH").split(',');
-    let offsets = of("INNER_MULTI_QUEUE_OFFSET").split(',');
+    let queues = of(names::INNER_MULTI_DISPATCH).split(',');
+    let offsets = of(names::INNER_MULTI_QUEUE_OFFSET).split(',');
     queues
         .zip(offsets)
         .filter(|(queue, _)| queue.starts_with(LIGHT_QUEUE_PREFIX))
+        .filter(|_| allows_light_queues(record.topic))
         .filter_map(|(queue, offset)| Some((queue, offset.parse().ok()?)))
 }
 

@@ -44,6 +44,7 @@ use std::sync::atomic::AtomicU64;
 use parking_lot::Mutex;
 
 pub use crate::base::{LogOffset, QueueOffset};
+pub(crate) use dispatch::LIGHT_QUEUE_PREFIX;
 pub use error::{AppendError, ReceiveError, StoreError, WriteRefusal};
 pub use log::LogSlice;
 pub use log::append::{AppendGroup, Appended};
@@ -192,9 +193,12 @@ impl Store {
 
     /// A group for one connection.
     pub fn append_group(&self) -> AppendGroup {
+        let shared = &*self.shared;
+        let dispatches = shared.options.dispatches_to_light_queues();
         AppendGroup::new(
-            self.shared.options.message_max,
-            self.shared.writer.record_max(),
+            shared.options.message_max,
+            shared.writer.record_max(),
+            dispatches.then(|| Arc::clone(&shared.queues)),
         )
     }
 

@@ -32,6 +32,12 @@ pub struct StoreOptions {
     pub queue_file_bytes: u64,
     /// `mapperFileSizeBatchConsumeQueue`; rounded up to whole entries of 46 bytes.
     pub batch_queue_file_bytes: u64,
+    /// `enableLmq`: whether light queues (`%LMQ%…`) are known at all.
+    pub light_queues: bool,
+    /// `enableMultiDispatch`: whether a message is also put into the light queues it names.
+    pub multi_dispatch: bool,
+    /// `maxLmqConsumeQueueNum`: how many light queues there may be.
+    pub light_queues_max: u32,
     /// `maxHashSlotNum`.
     pub index_slots: u32,
     /// `maxIndexNum`.
@@ -63,6 +69,11 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// Whether messages are put into the light queues they name. Apache needs both settings for that.
+    pub(crate) fn dispatches_to_light_queues(&self) -> bool {
+        self.light_queues && self.multi_dispatch
+    }
+
     /// Refuses what no store can be kept with.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let refuse = |setting, value: u64, reason| {
@@ -119,6 +130,9 @@ impl StoreOptions {
             dir: dir.as_ref().to_owned(),
             log_file_bytes: 1 << 30,
             queue_file_bytes: 6_000_000,
+            light_queues: false,
+            multi_dispatch: false,
+            light_queues_max: 20_000,
             batch_queue_file_bytes: BATCH_QUEUE_FILE_BYTES,
             index_slots: 5_000_000,
             index_entries: 20_000_000,

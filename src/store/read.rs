@@ -118,8 +118,22 @@ impl Store {
         queue: &Queue,
         offset: QueueOffset,
         limits: ReadLimits,
-        mut filter: impl FnMut(Candidate<'_>) -> Verdict,
+        filter: impl FnMut(Candidate<'_>) -> Verdict,
     ) -> Found {
+        self.get_unless_cold(queue, offset, limits, 0, filter)
+            .expect("nothing lies before the log's first byte")
+    }
+
+    /// As [`Store::get_matching`], but `None` when the first record to look at lies before `cold_before` in the log: it
+    /// may have to come from the disk, and the caller knows of a better place to wait for that.
+    pub(crate) fn get_unless_cold(
+        &self,
+        queue: &Queue,
+        offset: QueueOffset,
+        limits: ReadLimits,
+        cold_before: u64,
+        mut filter: impl FnMut(Candidate<'_>) -> Verdict,
+    ) -> Option<Found> {
         // The end first: it only grows, so an offset below it stays readable or was retained away.
         let max = queue.max_offset();
         let min = queue.min_offset();
@@ -141,26 +155,36 @@ impl Store {
         } else if offset > max {
             (GetStatus::OffsetOverflowBadly, max)
         } else {
-            if queue.is_batch() {
-                self.collect_batches(queue, offset, limits, &mut filter, &mut found);
+            let part = Part {
+                queue,
+                offset,
+                limits,
+                cold_before,
+            };
+            let is_warm = if queue.is_batch() {
+                self.collect_batches(&part, &mut filter, &mut found)
             } else {
-                self.collect(queue, offset, limits, &mut filter, &mut found);
-            }
-            return found;
+                self.collect(&part, &mut filter, &mut found)
+            };
+            return is_warm.then_some(found);
         };
         found.status = status;
         found.next = next;
-        found
+        Some(found)
     }
 
     fn collect(
         &self,
-        queue: &Queue,
-        offset: QueueOffset,
-        limits: ReadLimits,
+        part: &Part<'_>,
         filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
         found: &mut Found,
-    ) {
+    ) -> bool {
+        let Part {
+            queue,
+            offset,
+            limits,
+            ..
+        } = *part;
         let scan_max = limits.messages.max(SCAN_MAX);
         let mut entries = Vec::with_capacity(STEP);
         let mut at = offset.get();
@@ -171,8 +195,11 @@ impl Store {
             let step = STEP.min(left).min(scan_max - scanned);
             // One more, because the entry behind an entry tells whether that is a plug.
             queue.read(at, step + 1, &mut entries);
-            if entries.is_empty() {
+            let Some(first) = entries.first() else {
                 break;
+            };
+            if scanned == 0 && part.is_cold(first) {
+                return false;
             }
             for (index, entry) in entries.iter().enumerate().take(step) {
                 if found.count >= limits.messages.max(1) {
@@ -214,18 +241,23 @@ impl Store {
             at = queue.min_offset().get().max(at + 1).min(found.max.get());
         }
         found.next = QueueOffset::new(at);
+        true
     }
 
     /// Like [`Store::collect`], from a batch queue: a record counts as many messages as it has, and an offset in the
     /// middle of one gives the whole record.
     fn collect_batches(
         &self,
-        queue: &Queue,
-        offset: QueueOffset,
-        limits: ReadLimits,
+        part: &Part<'_>,
         filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
         found: &mut Found,
-    ) {
+    ) -> bool {
+        let Part {
+            queue,
+            offset,
+            limits,
+            ..
+        } = *part;
         let scan_max = limits.messages.max(SCAN_MAX);
         let mut batches = Vec::with_capacity(STEP);
         let mut at = offset.get();
@@ -233,6 +265,13 @@ impl Store {
         found.status = GetStatus::OffsetFoundNull;
         'scan: while scanned < scan_max && at < found.max.get() {
             queue.read_batches(at, STEP, &mut batches);
+            if scanned == 0
+                && batches
+                    .first()
+                    .is_some_and(|first| part.is_cold(&first.entry))
+            {
+                return false;
+            }
             let before = at;
             for batch in batches.iter().filter(|batch| batch.end() > before) {
                 let messages = usize::try_from(batch.count).unwrap_or(1);
@@ -272,6 +311,7 @@ impl Store {
             at = queue.min_offset().get().max(at + 1).min(found.max.get());
         }
         found.next = QueueOffset::new(at);
+        true
     }
 
     /// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that
@@ -334,6 +374,20 @@ impl Store {
                 .max(min),
         };
         QueueOffset::new(offset)
+    }
+}
+
+/// What a read is to look at.
+struct Part<'a> {
+    queue: &'a Queue,
+    offset: QueueOffset,
+    limits: ReadLimits,
+    cold_before: u64,
+}
+
+impl Part<'_> {
+    fn is_cold(&self, first: &Entry) -> bool {
+        u64::try_from(first.log_offset).is_ok_and(|at| at < self.cold_before)
     }
 }
 

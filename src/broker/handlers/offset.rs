@@ -78,13 +78,13 @@ fn with_offset(offset: i64) -> Command {
 pub(crate) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let header: UpdateConsumerOffsetRequestHeader<'_> = request.header()?;
     let (topic, group) = (header.topic, header.consumer_group);
-    if !broker.group_map.load().groups.contains_key(group) {
+    if !broker.group_map.load().groups.contains_key(group) && !broker.is_light(group) {
         return Err(Refusal::new(
             ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
             format!("Group {group} not exist!"),
         ));
     }
-    if !broker.topic_map.load().contains_key(topic) {
+    if broker.topic(topic).is_none() {
         return Err(Refusal::new(
             ResponseCode::TOPIC_NOT_EXIST,
             format!("Topic {topic} not exist!"),

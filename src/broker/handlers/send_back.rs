@@ -165,7 +165,7 @@ fn store(
     record: &Record<'_>,
     place: &Place,
 ) -> Result<(), crate::store::AppendError> {
-    let queue = broker.store.queue(&place.topic, place.queue_id);
+    let queue = broker.queue(&place.topic, place.queue_id);
     let draft = Draft {
         topic: place.topic.as_str(),
         queue_id: place.queue_id.to_wire(),

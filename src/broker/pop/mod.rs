@@ -323,6 +323,6 @@ impl Broker {
         topic: &TopicName,
         queue_id: i32,
     ) -> Option<Arc<crate::store::Queue>> {
-        QueueId::from_wire(queue_id).map(|id| self.store.queue(topic, id))
+        QueueId::from_wire(queue_id).map(|id| self.queue(topic, id))
     }
 }

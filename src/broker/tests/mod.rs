@@ -3,6 +3,7 @@
 mod batch_queues;
 mod groups;
 mod hostile;
+mod light_queues;
 mod pop;
 mod sql;
 mod timer;
@@ -288,6 +289,28 @@ async fn a_waiting_pull_is_answered_by_the_next_message() {
     assert_eq!(nothing.code, ResponseCode::PULL_NOT_FOUND);
     assert!(begun.elapsed() >= Duration::from_millis(190));
     assert_eq!(fixture.broker.parked.len(), 0);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_far_behind_the_end_is_read_elsewhere() {
+    let fixture = Fixture::with(|options| options.cold_read_distance = 600).await;
+    let channel = fixture.connect().await;
+    for body in [b"one" as &'static [u8], b"two", b"three", b"four", b"five"] {
+        call(&channel, send("T", 0, "TAGS\u{1}a\u{2}", body)).await;
+    }
+    let cold = || fixture.broker.stats.cold_pulls.total();
+    let tail = call(&channel, pull("T", 4, "*", 0)).await;
+    assert_eq!((bodies(&tail), cold()), (vec!["five".to_owned()], 0));
+    let all = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(bodies(&all), ["one", "two", "three", "four", "five"]);
+    assert_eq!(cold(), 1);
+    // The answers are those of any pull.
+    let none = call(&channel, pull("T", 0, "b", 0)).await;
+    assert_eq!(none.code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+    assert_eq!((next_offset(&none), cold()), (5, 2));
+    let end = call(&channel, pull("T", 5, "*", 0)).await;
+    assert_eq!((end.code, cold()), (ResponseCode::PULL_NOT_FOUND, 2));
     fixture.stop().await;
 }
 

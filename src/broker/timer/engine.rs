@@ -270,7 +270,7 @@ impl Engine {
         } else {
             (TopicName::stored(real_topic), real_queue)
         };
-        let queue = broker.store.queue(&topic, queue_id);
+        let queue = broker.queue(&topic, queue_id);
         let draft = record.draft_for(topic.as_str(), queue_id.to_wire(), &self.properties);
         match self.group.push(&draft, &queue) {
             Ok(_) => self.touched.push((topic, queue_id)),

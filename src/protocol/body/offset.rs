@@ -22,6 +22,9 @@ pub struct ConsumerOffsetSerializeWrapper {
     pub offset_table: BTreeMap<String, QueueOffsets>,
     /// `topic@group` to the offsets last pulled up to.
     pub pull_offset_table: BTreeMap<String, QueueOffsets>,
+    /// `topic@group` to the committed offset of groups of light queues; there with `enableLmq` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lmq_offset_table: Option<BTreeMap<String, i64>>,
 }
 
 /// `delayOffset.json` and the answer of 45: how far each delay level has been delivered.

@@ -6,12 +6,17 @@
 
 use std::sync::Arc;
 
-use crate::base::{LogOffset, QueueOffset};
+use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::message::properties::write_pair;
 use crate::message::record::{Draft, RecordError};
 use crate::message::{Properties, names, sysflag};
-use crate::store::dispatch::{MESSAGES_MAX, OFFSET_DIGITS, TagsCode};
+use crate::store::dispatch::{
+    LIGHT_QUEUE_PREFIX, MESSAGES_MAX, OFFSET_DIGITS, TagsCode, allows_light_queues,
+    takes_queue_place,
+};
+use crate::store::layout;
 use crate::store::queue::Queue;
+use crate::store::queue::table::QueueTable;
 
 /// Where a message came to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,15 @@ pub(crate) struct Pending {
     pub(crate) tags: TagsCode,
     pub(crate) queue_offset: u64,
     pub(crate) log_offset: u64,
+    /// The light queues that the record is in as well.
+    pub(crate) lights: Vec<Light>,
+}
+
+/// A record's place in a light queue.
+#[derive(Debug)]
+pub(crate) struct Light {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) offset: u64,
 }
 
 /// Messages that are appended together, in one write. Made by `Store::append_group`.
@@ -47,7 +61,9 @@ pub struct AppendGroup {
     pub(crate) pending: Vec<Pending>,
     pub(crate) store_timestamp_ms: Option<i64>,
     pub(crate) end: LogOffset,
-    /// The properties of an inner batch.
+    /// Where light queues are found, if messages go to those.
+    lights: Option<Arc<QueueTable>>,
+    /// The properties of a record with places that are known only under the log's lock.
     properties: Vec<u8>,
     body_max: usize,
     record_max: usize,
@@ -57,12 +73,13 @@ pub struct AppendGroup {
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
 impl AppendGroup {
-    pub(crate) fn new(body_max: usize, record_max: usize) -> Self {
+    pub(crate) fn new(body_max: usize, record_max: usize, lights: Option<Arc<QueueTable>>) -> Self {
         Self {
             buffer: Vec::new(),
             pending: Vec::new(),
             store_timestamp_ms: None,
             end: LogOffset::ZERO,
+            lights,
             properties: Vec::new(),
             body_max,
             record_max,
@@ -80,6 +97,7 @@ impl AppendGroup {
         }
         let start = self.buffer.len();
         let mut messages = 1;
+        let mut lights = Vec::new();
         let encoded = if queue.is_batch() && draft.sys_flag & sysflag::INNER_BATCH != 0 {
             self.properties.clear();
             messages = write_batch_properties(draft.properties, &mut self.properties);
@@ -88,6 +106,14 @@ impl AppendGroup {
                 ..*draft
             };
             batch.encode_into(&mut self.buffer)?
+        } else if let Some(names) = self.light_names(draft) {
+            self.properties.clear();
+            lights = self.write_light_properties(draft.properties, names)?;
+            let draft = Draft {
+                properties: &self.properties,
+                ..*draft
+            };
+            draft.encode_into(&mut self.buffer)?
         } else {
             draft.encode_into(&mut self.buffer)?
         };
@@ -108,8 +134,69 @@ impl AppendGroup {
             tags: TagsCode::of(draft.topic, draft.properties),
             queue_offset: 0,
             log_offset: 0,
+            lights,
         });
         Ok(self.pending.len().saturating_sub(1))
+    }
+
+    /// The light queues that a message names, if it may be in some.
+    fn light_names<'d>(&self, draft: &Draft<'d>) -> Option<&'d str> {
+        self.lights.as_ref()?;
+        let may = allows_light_queues(draft.topic) && takes_queue_place(draft.sys_flag);
+        let properties = Properties::new(draft.properties);
+        let names = properties.get(names::INNER_MULTI_DISPATCH);
+        names.filter(|_| may)
+    }
+
+    /// Copies properties, with room at the end for the record's places in its light queues ([`patch_lights`]). Names that
+    /// are no light queue's, or are there twice, are left out.
+    fn write_light_properties(
+        &mut self,
+        sent: &[u8],
+        wanted: &str,
+    ) -> Result<Vec<Light>, RecordError> {
+        let mut lights: Vec<Light> = Vec::new();
+        for name in wanted.split(',') {
+            let usable = name.starts_with(LIGHT_QUEUE_PREFIX) && layout::can_be_directory(name);
+            let known = lights.iter().any(|one| one.queue.topic().as_str() == name);
+            if !usable || known {
+                continue;
+            }
+            let table = self.lights.as_ref();
+            let queue = table.and_then(|table| table.light_queue(name));
+            let queue = queue.ok_or(RecordError::TooLarge {
+                part: "number of light queues",
+                size: lights.len(),
+                max: lights.len(),
+            })?;
+            lights.push(Light { queue, offset: 0 });
+        }
+        for (name, value) in Properties::new(sent).iter() {
+            if !matches!(
+                name,
+                names::INNER_MULTI_DISPATCH | names::INNER_MULTI_QUEUE_OFFSET
+            ) {
+                write_pair(&mut self.properties, name, value);
+            }
+        }
+        if !lights.is_empty() {
+            let names: Vec<_> = lights
+                .iter()
+                .map(|one| one.queue.topic().as_str())
+                .collect();
+            let zeros = vec!["0".repeat(OFFSET_DIGITS); lights.len()];
+            let out = &mut self.properties;
+            write_pair(out, names::INNER_MULTI_DISPATCH, &names.join(","));
+            write_pair(out, names::INNER_MULTI_QUEUE_OFFSET, &zeros.join(","));
+        }
+        Ok(lights)
+    }
+
+    /// The light queues that record `index` is in.
+    pub(crate) fn light_topics(&self, index: usize) -> impl Iterator<Item = &TopicName> {
+        let pending = self.pending.get(index);
+        let lights = pending.map_or([].as_slice(), |pending| pending.lights.as_slice());
+        lights.iter().map(|light| light.queue.topic())
     }
 
     /// Takes back what was pushed after the first `len` messages.
@@ -194,6 +281,20 @@ pub(crate) fn patch_base(record: &mut [u8], base: u64) {
     let digits = end.checked_sub(OFFSET_DIGITS).map(|start| start..end);
     if let Some(place) = digits.and_then(|digits| record.get_mut(digits)) {
         patch_digits(place, base);
+    }
+}
+
+/// Writes the record's offsets in its light queues into the room left for them, which is in front of its last byte.
+pub(crate) fn patch_lights(record: &mut [u8], lights: &[Light]) {
+    const STEP: usize = OFFSET_DIGITS + 1;
+    let Some(start) = record.len().checked_sub(lights.len() * STEP) else {
+        return;
+    };
+    let places = record.get_mut(start..).unwrap_or_default();
+    for (place, light) in places.chunks_exact_mut(STEP).zip(lights) {
+        if let Some((_, digits)) = place.split_last_mut() {
+            patch_digits(digits, light.offset);
+        }
     }
 }
 

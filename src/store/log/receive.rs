@@ -199,7 +199,8 @@ impl Writer {
             .ok()
             .zip(QueueId::from_wire(record.queue_id))
             .map(|(offset, id)| (record.topic, id, offset));
-        let light = light_queues(record).map(|(topic, offset)| (topic, QueueId::new(0), offset));
+        let light = light_queues(record).filter(|_| queues.dispatches_to_light_queues());
+        let light = light.map(|(topic, offset)| (topic, QueueId::new(0), offset));
         for (number, (topic, id, offset)) in own.into_iter().chain(light).enumerate() {
             if !layout::can_be_directory(topic) {
                 tracing::warn!("the record at {} has an impossible topic", entry.log_offset);

@@ -180,7 +180,8 @@ impl<'a> Pass<'a> {
                     return Ok(false);
                 }
             }
-            for (topic, offset) in light_queues(record) {
+            let dispatches = self.queues.dispatches_to_light_queues();
+            for (topic, offset) in light_queues(record).filter(|_| dispatches) {
                 if !self.place((topic, QueueId::new(0)), offset, entry)? {
                     return Ok(false);
                 }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Log;
-use super::append::{AppendGroup, patch_base};
+use super::append::{AppendGroup, patch_base, patch_lights};
 use crate::base::LogOffset;
 use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
@@ -126,6 +126,10 @@ impl Writer {
         for pending in group.pending.iter_mut().filter(|p| p.queue.is_gone()) {
             pending.queue = queues.successor(&pending.queue);
         }
+        let lights = group.pending.iter_mut().flat_map(|p| &mut p.lights);
+        for light in lights.filter(|light| light.queue.is_gone()) {
+            light.queue = queues.successor(&light.queue);
+        }
         let now = self.clock.now_ms().max(tail.last.store_timestamp_ms);
         let runs = match self.place(&tail, group, now) {
             Ok(runs) => runs,
@@ -161,6 +165,9 @@ impl Writer {
             // Taken before anything can fail: undoing gives back one offset for each record of the group.
             if takes_queue_place(pending.sys_flag) {
                 pending.queue_offset = pending.queue.reserve(pending.messages);
+            }
+            for light in &mut pending.lights {
+                light.offset = light.queue.reserve(1);
             }
             if failed.is_some() {
                 continue;
@@ -205,6 +212,8 @@ impl Writer {
                 );
                 if pending.queue.is_batch() && pending.sys_flag & sysflag::INNER_BATCH != 0 {
                     patch_base(bytes, pending.queue_offset);
+                } else if !pending.lights.is_empty() {
+                    patch_lights(bytes, &pending.lights);
                 }
             }
             run.to = end;
@@ -249,16 +258,16 @@ impl Writer {
         for pending in &group.pending {
             if takes_queue_place(pending.sys_flag) {
                 let wire = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-                due.publish(
-                    &pending.queue,
-                    (pending.queue_offset, pending.messages),
-                    Entry {
-                        log_offset: wire(pending.log_offset),
-                        size: i32::try_from(pending.size).unwrap_or(i32::MAX),
-                        tags_code: pending.tags.resolve(now, &self.delay_levels_ms),
-                    },
-                    now,
-                );
+                let entry = Entry {
+                    log_offset: wire(pending.log_offset),
+                    size: i32::try_from(pending.size).unwrap_or(i32::MAX),
+                    tags_code: pending.tags.resolve(now, &self.delay_levels_ms),
+                };
+                let place = (pending.queue_offset, pending.messages);
+                due.publish(&pending.queue, place, entry, now);
+                for light in &pending.lights {
+                    due.publish(&light.queue, (light.offset, 1), entry, now);
+                }
             }
         }
         self.messages
@@ -278,6 +287,9 @@ impl Writer {
         for pending in &group.pending {
             if takes_queue_place(pending.sys_flag) {
                 pending.queue.give_back(pending.messages);
+            }
+            for light in &pending.lights {
+                light.queue.give_back(1);
             }
         }
         for run in runs {

@@ -13,7 +13,7 @@ use crate::base::{QueueId, TopicName};
 use crate::message::record::Record;
 use crate::message::sysflag;
 use crate::store::StoreOptions;
-use crate::store::dispatch::batch_place;
+use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, batch_place};
 use crate::store::layout::{self, Layout};
 
 /// All queues of a store, of both kinds. Lock order: leaf.
@@ -25,6 +25,8 @@ pub(crate) struct QueueTable {
     whole: bool,
     /// Topics whose queues are batch queues, as far as was known when the store was opened.
     batch_topics: BTreeSet<String>,
+    light_queues_max: u32,
+    dispatches_to_light_queues: bool,
     due: Due,
     queues: RwLock<HashMap<TopicName, BTreeMap<QueueId, Arc<Queue>>>>,
 }
@@ -35,6 +37,8 @@ impl QueueTable {
         let mut table = Self {
             whole: true,
             batch_topics: batch_topics(&layout),
+            light_queues_max: options.light_queues_max,
+            dispatches_to_light_queues: options.dispatches_to_light_queues(),
             layout,
             file_bytes: options.queue_file_bytes,
             batch_file_bytes: options.batch_queue_file_bytes,
@@ -116,6 +120,23 @@ impl QueueTable {
             let dir = self.layout.batch_consume_queue(topic.as_str(), id.get());
             Kind::Batch(Places::new(Files::none(&dir, self.batch_file_bytes)))
         })
+    }
+
+    /// Whether records go to the light queues they name.
+    pub(crate) fn dispatches_to_light_queues(&self) -> bool {
+        self.dispatches_to_light_queues
+    }
+
+    /// The light queue of this name; `None` if it is not there yet and there are too many.
+    pub(crate) fn light_queue(&self, name: &str) -> Option<Arc<Queue>> {
+        let id = QueueId::new(0);
+        if let Some(queue) = self.find(name, id) {
+            return Some(queue);
+        }
+        let light = |topic: &&TopicName| topic.as_str().starts_with(LIGHT_QUEUE_PREFIX);
+        let count = self.queues.read().keys().filter(light).count();
+        let has_room = u32::try_from(count).is_ok_and(|count| count < self.light_queues_max);
+        has_room.then(|| self.queue(&TopicName::stored(name), id))
     }
 
     /// The queue that takes the place of one that is gone.

@@ -53,6 +53,8 @@ pub(super) fn unpack(case: &str) -> Case {
         delay_levels_ms: levels.unwrap_or_else(|| defaults.delay_levels_ms.clone()),
         log_file_bytes: number("mappedFileSizeCommitLog", 1 << 30),
         queue_file_bytes: number("mappedFileSizeConsumeQueue", 6_000_000),
+        light_queues: conf["enableLmq"] == "true",
+        multi_dispatch: conf["enableMultiDispatch"] == "true",
         batch_queue_file_bytes: number("mapperFileSizeBatchConsumeQueue", 13_800_000),
         index_slots: u32::try_from(number("maxHashSlotNum", 5_000_000)).unwrap(),
         index_entries: u32::try_from(number("maxIndexNum", 20_000_000)).unwrap(),

@@ -105,6 +105,10 @@ fn update(broker: &Broker, wanted: Vec<TopicConfig>) -> Result<(), Refusal> {
     }
     let now_ms = broker.clock.now_ms();
     for config in wanted {
+        if broker.is_light(&config.topic_name) {
+            // There is nothing to configure about these.
+            continue;
+        }
         // What is as wanted already is left alone: no new version, no announcement.
         let known = broker.topic(&config.topic_name);
         if known.is_some_and(|known| *known == config) {

@@ -29,7 +29,7 @@ use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::{Envelope, Serialization};
 use crate::protocol::header::pull::{PullMessageRequestHeader, PullMessageResponseHeader};
 use crate::remoting::{Channel, InFlight};
-use crate::store::{Found, GetStatus, LogSlice, Queue, ReadLimits};
+use crate::store::{Candidate, Found, GetStatus, LogSlice, Queue, ReadLimits};
 use crate::sys::Clock;
 
 const FLAG_COMMIT_OFFSET: i32 = 1;
@@ -80,6 +80,18 @@ impl Pull {
         })
     }
 
+    /// As [`Pull::read`]; `None` if the messages wanted are so far behind the end of the log that reading them may block.
+    fn read_unless_cold(&self, broker: &Broker, distance: u64) -> Option<Found> {
+        let Some(offset) = QueueOffset::from_wire(self.offset) else {
+            return Some(self.before_the_start());
+        };
+        let store = &broker.store;
+        let cold_before = store.appended().get().saturating_sub(distance);
+        let mut effort = 0;
+        let filter = |candidate: Candidate<'_>| self.wanted.takes(candidate, &mut effort);
+        store.get_unless_cold(&self.queue, offset, self.limits, cold_before, filter)
+    }
+
     /// What a negative offset finds.
     fn before_the_start(&self) -> Found {
         let (min, max) = (self.queue.min_offset(), self.queue.max_offset());
@@ -125,6 +137,12 @@ impl Pull {
         let found = self.before_the_start();
         let code = ResponseCode::PULL_OFFSET_MOVED;
         self.send(code, "OFFSET_RESET", offset, found);
+    }
+
+    fn send_busy(&self) {
+        let found = self.before_the_start();
+        let remark = "too many pulls of this connection wait";
+        self.send(ResponseCode::SYSTEM_BUSY, remark, self.offset, found);
     }
 
     /// Answers with what a read found.
@@ -390,8 +408,11 @@ fn limits(header: &PullMessageRequestHeader<'_>, options: &BrokerOptions) -> Rea
     }
 }
 
-fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
-    let use_resets = broker.options.load().use_server_side_reset_offset;
+fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
+    let options = broker.options.load();
+    let use_resets = options.use_server_side_reset_offset;
+    let distance = options.cold_read_distance;
+    drop(options);
     let (topic, group, queue_id) = (
         pull.topic.as_str(),
         pull.group.as_str(),
@@ -408,9 +429,29 @@ fn run(broker: &Arc<Broker>, pull: Pull, patience: &Patience) {
         pull.send_reset(offset);
         return;
     }
-    let found = pull.read(broker, pull.offset);
+    let suspend_ms = patience.suspend_ms;
+    if let Some(found) = pull.read_unless_cold(broker, distance) {
+        conclude(broker, pull, found, suspend_ms);
+        return;
+    }
+    pull.admitted = pull.channel.admit();
+    if pull.admitted.is_none() {
+        pull.send_busy();
+        return;
+    }
+    broker.stats.cold_pulls.add(1);
+    let reader = Arc::clone(broker);
+    let read = move || {
+        let found = pull.read(&reader, pull.offset);
+        conclude(&reader, pull, found, suspend_ms);
+    };
+    broker.tasks.spawn_blocking(read);
+}
+
+/// Answers a pull with what was found, or parks it.
+fn conclude(broker: &Arc<Broker>, pull: Pull, found: Found, suspend_ms: Option<i64>) {
     let (code, _) = pull.outcome(found.status);
-    match patience.suspend_ms {
+    match suspend_ms {
         Some(suspend_ms) if code == ResponseCode::PULL_NOT_FOUND => {
             let deadline_ms = Clock::machine_ms().saturating_add(suspend_ms.max(0));
             park(broker, Box::new(pull), deadline_ms);
@@ -465,10 +506,7 @@ fn park(broker: &Arc<Broker>, mut pull: Box<Pull>, deadline_ms: i64) {
         pull.admitted = pull.channel.admit();
     }
     if pull.admitted.is_none() {
-        let found = pull.before_the_start();
-        let remark = "too many pulls of this connection wait";
-        let next = pull.offset;
-        pull.send(ResponseCode::SYSTEM_BUSY, remark, next, found);
+        pull.send_busy();
         return;
     }
     let (topic, queue_id) = (pull.topic.clone(), pull.queue_id);

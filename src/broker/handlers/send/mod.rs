@@ -788,6 +788,9 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
                 .sum::<u64>();
             touched.bytes += bytes;
         }
+        for light in one.records.clone().flat_map(|at| group.light_topics(at)) {
+            broker.wake(light, QueueId::new(0));
+        }
         if let Some(number) = one.half {
             broker.transactions.committed(number);
         }
