@@ -11,6 +11,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod transactions;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -12,7 +12,7 @@ use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
 use crate::broker::session::Session;
-use crate::broker::transaction::{Claim, QUEUE, again, records};
+use crate::broker::transaction::{Claim, Name, QUEUE, again, records};
 use crate::message::id::parse_offset_message_id;
 use crate::message::{Record, names, sysflag};
 use crate::protocol::codes::ResponseCode;
@@ -61,17 +61,24 @@ fn try_end(
     let options = Arc::clone(session.options.get());
     check(broker, &half, &header, &options)?;
     let number = u64::try_from(half.queue_offset).map_err(|_| not_found())?;
-    let mut claim = broker.transactions.claim(number);
-    if claim == Claim::Forgotten && is_committed(broker, &half) {
-        broker.transactions.release(number);
+    let name = records::name(&half, number);
+    let mut claim = broker.transactions.claim(name);
+    // A half message that was sent twice has two numbers and one id; its producer is asked about both.
+    let looked_for = match claim {
+        Claim::Doubtful => true,
+        Claim::Granted => header.from_transaction_check,
+        _ => false,
+    };
+    if looked_for && is_committed(broker, &half, name) {
+        broker.transactions.committed(name);
         claim = Claim::Committed;
     }
     match (claim, commit) {
-        (Claim::Granted | Claim::Forgotten, false) => broker.transactions.rolled_back(number),
-        (Claim::Granted | Claim::Forgotten, true) => {
-            let pushed = send::push_commit(broker, session, request, &Commit { half, number });
+        (Claim::Granted | Claim::Doubtful, false) => broker.transactions.rolled_back(name),
+        (Claim::Granted | Claim::Doubtful, true) => {
+            let pushed = send::push_commit(broker, session, request, &Commit { half, name });
             if let Err(refusal) = pushed {
-                broker.transactions.release(number);
+                broker.transactions.release(name);
                 return Err(refusal);
             }
             return Ok(End::Pending);
@@ -80,7 +87,7 @@ fn try_end(
             return Err(Refusal::error("the transaction is being committed"));
         }
         (Claim::Committed, _) | (Claim::Over, false) => {}
-        (Claim::Over, true) if is_committed(broker, &half) => {}
+        (Claim::Over, true) if is_committed(broker, &half, name) => {}
         (Claim::Over, true) => return Err(not_found()),
     }
     Ok(End::Done)
@@ -126,8 +133,14 @@ fn check(
     Ok(())
 }
 
-/// Whether the message was committed before this broker started: the op queue does not say how a transaction ended.
-fn is_committed(broker: &Broker, half: &Record<'_>) -> bool {
+/// Whether the log has the commit of a message: the op queue does not say how a transaction ended, and hears of it late.
+fn is_committed(broker: &Broker, half: &Record<'_>, name: Name) -> bool {
+    // A commit is younger than the first copy, of which only the last one is at hand.
+    let since_ms = if name.first == name.number {
+        half.store_timestamp
+    } else {
+        0
+    };
     let Some((topic, _)) = records::destination(half) else {
         return false;
     };
@@ -143,10 +156,9 @@ fn is_committed(broker: &Broker, half: &Record<'_>) -> bool {
     [topic.as_str(), names::SCHEDULE_TOPIC, names::TIMER_TOPIC]
         .iter()
         .any(|topic| {
-            let found =
-                broker
-                    .store
-                    .query(topic, unique, LOOKUP_MAX, half.store_timestamp, i64::MAX);
+            let found = broker
+                .store
+                .query(topic, unique, LOOKUP_MAX, since_ms, i64::MAX);
             found.slices.iter().any(is_commit)
         })
 }

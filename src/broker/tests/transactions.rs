@@ -502,6 +502,75 @@ async fn transactions_survive_a_crash() {
     assert_eq!(asked, [b"open".to_vec(), b"unsaid".to_vec()]);
     call(&channel, end(open, ROLLBACK)).await;
     assert_eq!(bank.count("T", 1), 2);
+    // Nobody had told the op queue, but the log has the commit: it is not stored twice.
+    for question in &questions {
+        let body = Record::parse(&question.body).unwrap().body;
+        if body == b"unsaid" {
+            let again = call(&channel, end(question.end, COMMIT)).await;
+            assert_eq!(again.code, ResponseCode::SUCCESS);
+        }
+    }
+    assert_eq!(bank.count("T", 1), 2);
+    let asked = producer.questions.lock().len();
+    bank.pass(20).await;
+    assert_eq!(producer.questions.lock().len(), asked);
+    bank.stop().await;
+}
+
+/// Which copies belong together is not kept in memory alone.
+#[tokio::test]
+async fn after_a_crash_an_answer_to_any_copy_ends_the_transaction() {
+    let bank = Bank::start(frequent).await;
+    let (producer, channel) = bank.producer().await;
+    let first = bank.half(&channel, "UNIQ_KEY\u{1}A\u{2}", b"a").await;
+    let other = bank.half(&channel, "UNIQ_KEY\u{1}B\u{2}", b"b").await;
+    bank.until("two questions about each", || {
+        producer.questions.lock().len() >= 4
+    })
+    .await;
+    let questions = producer.questions.lock().clone();
+    let copy_of = |body: &[u8]| {
+        let is_it = |question: &&Question| Record::parse(&question.body).unwrap().body == body;
+        questions.iter().find(is_it).unwrap().end
+    };
+    let clock = bank.clock.clone();
+    let dir = bank.fixture.crash().await;
+
+    let bank = Bank::reopen(dir, clock).await;
+    let (producer, channel) = bank.producer().await;
+    // The first copy of one, and one in the middle of the other.
+    let rolled_back = call(&channel, end(first, ROLLBACK)).await;
+    assert_eq!(rolled_back.code, ResponseCode::SUCCESS);
+    let committed = call(&channel, end(copy_of(b"b"), COMMIT)).await;
+    assert_eq!(committed.code, ResponseCode::SUCCESS);
+    assert_eq!(bank.count("T", 1), 1);
+    bank.pass(30).await;
+    assert_eq!(producer.questions.lock().len(), 0);
+    for (again, wanted) in [
+        (copy_of(b"a"), NOT_FOUND),
+        (other, (ResponseCode::SUCCESS, "")),
+        (copy_of(b"b"), (ResponseCode::SUCCESS, "")),
+    ] {
+        assert_eq!(said(&call(&channel, end(again, COMMIT)).await), wanted);
+    }
+    assert_eq!(bank.count("T", 1), 1);
+    bank.stop().await;
+}
+
+/// A half message whose acknowledgement was lost is sent again: two numbers, one id, one delivery.
+#[tokio::test]
+async fn a_half_message_that_was_sent_twice_is_delivered_once() {
+    let bank = Bank::start(frequent).await;
+    let (producer, channel) = bank.producer().await;
+    bank.half(&channel, "UNIQ_KEY\u{1}A\u{2}", b"a").await;
+    let acknowledged = bank.half(&channel, "UNIQ_KEY\u{1}A\u{2}", b"a").await;
+    call(&channel, end(acknowledged, COMMIT)).await;
+    bank.until("a question", || !producer.questions.lock().is_empty())
+        .await;
+    let question = producer.questions.lock()[0].clone();
+    let again = call(&channel, end(question.end, COMMIT)).await;
+    assert_eq!(again.code, ResponseCode::SUCCESS);
+    assert_eq!(bank.count("T", 1), 1);
     bank.stop().await;
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::table::State;
-use super::{QUEUE, records};
+use super::{Name, QUEUE, records};
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
@@ -191,17 +191,17 @@ impl Walk<'_> {
         let properties = match fate {
             Fate::Wait => return false,
             Fate::Ended(state) => {
-                transactions.table.lock().end(number, state);
+                let first = number;
+                transactions.table.lock().end(Name { number, first }, state);
                 return true;
             }
             Fate::GiveUp => PropertiesBuf::from(half.properties),
-            Fate::Immune => {
-                let first = records::first_number(&half).unwrap_or(number);
-                records::with(&half, names::TRAN_PREPARED_QUEUE_OFFSET, first.to_string())
-            }
+            Fate::Immune => records::copied(&half, number),
             Fate::Ask => {
                 let times = records::check_times(&half).saturating_add(1);
-                records::with(&half, names::TRANSACTION_CHECK_TIMES, times.to_string())
+                let mut properties = records::copied(&half, number);
+                properties.set(names::TRANSACTION_CHECK_TIMES, times.to_string());
+                properties
             }
         };
         let pushed = self.push(&half, fate, &properties.to_wire());

@@ -9,7 +9,8 @@
 //!
 //! What is better than in Apache, because the state of all open messages is in memory ([`Table`]): a transaction that
 //! has ended is not asked about while its op record waits for its batch, a second commit of one message does not deliver
-//! it twice, and a commit after a rollback is refused.
+//! it twice, and a commit after a rollback is refused. That holds over a crash too: a commit of which the op queue had not
+//! heard is found by the message's id.
 //!
 //! Lock order: `saying`, then `table`, which is a leaf.
 
@@ -30,6 +31,7 @@ use crate::store::{GetStatus, Queue, ReadLimits, Store};
 
 pub(super) use self::check::{again, run as run_checks};
 pub(super) use self::ops::{run as run_ops, write_all as write_ops};
+pub(crate) use self::table::Name;
 use self::table::{State, Table};
 
 /// The consumer group whose offsets say how far half and op queue are dealt with.
@@ -48,8 +50,8 @@ const RESTORE_STEP: ReadLimits = ReadLimits {
 pub(super) enum Claim {
     /// It may, and nobody else can meanwhile.
     Granted,
-    /// The same, but it may have been committed long ago.
-    Forgotten,
+    /// The same, but it may be committed already.
+    Doubtful,
     /// Another request is storing its commit just now.
     Busy,
     /// It is committed.
@@ -83,7 +85,7 @@ impl Transactions {
         };
         let (_, base) = place(names::HALF_TOPIC);
         let (op_queue, op) = place(names::OP_HALF_TOPIC);
-        let mut table = Table::new(base.get(), op.get());
+        let mut table = Table::new(base.get(), op.get(), table_end(store));
         read_ops(store, &op_queue, op, &mut table);
         Self {
             table: Mutex::new(table),
@@ -93,12 +95,12 @@ impl Transactions {
         }
     }
 
-    /// Asks to end the transaction whose half message has this number.
-    pub(super) fn claim(&self, number: u64) -> Claim {
+    /// Asks to end a transaction.
+    pub(super) fn claim(&self, name: Name) -> Claim {
         let mut table = self.table.lock();
-        let forgotten = table.is_forgotten(number);
-        match table.claim(number) {
-            State::Open if forgotten => Claim::Forgotten,
+        let doubtful = table.is_doubtful(name);
+        match table.claim(name) {
+            State::Open if doubtful => Claim::Doubtful,
             State::Open => Claim::Granted,
             State::Claimed => Claim::Busy,
             State::Committed => Claim::Committed,
@@ -107,19 +109,19 @@ impl Transactions {
     }
 
     /// The commit could not be stored; the transaction stays open.
-    pub(super) fn release(&self, number: u64) {
-        self.table.lock().release(number);
+    pub(super) fn release(&self, name: Name) {
+        self.table.lock().release(name);
     }
 
     /// The commit is stored.
-    pub(super) fn committed(&self, number: u64) {
-        self.table.lock().end(number, State::Committed);
+    pub(super) fn committed(&self, name: Name) {
+        self.table.lock().end(name, State::Committed);
         self.ended.notify_one();
     }
 
     /// The message will never be delivered.
-    pub(super) fn rolled_back(&self, number: u64) {
-        self.table.lock().end(number, State::Over);
+    pub(super) fn rolled_back(&self, name: Name) {
+        self.table.lock().end(name, State::Over);
         self.ended.notify_one();
     }
 }

@@ -1,5 +1,6 @@
 //! The four forms of a transactional message: half, committed, put back, given up; and the op record.
 
+use super::Name;
 use crate::base::{QueueId, TopicName};
 use crate::message::properties::write_pair;
 use crate::message::{Properties, PropertiesBuf, Record, names, sysflag};
@@ -46,7 +47,10 @@ const QUEUES_MAX: u32 = 1 << 16;
 pub(crate) fn committed_properties(half: &Record<'_>) -> Vec<u8> {
     let mut wire = Vec::with_capacity(half.properties.as_bytes().len());
     for (name, value) in half.properties.iter() {
-        if !matches!(name, names::REAL_TOPIC | names::REAL_QID) {
+        if !matches!(
+            name,
+            names::REAL_TOPIC | names::REAL_QID | names::TRAN_PREPARED_QUEUE_OFFSET
+        ) {
             write_pair(&mut wire, name, value);
         }
     }
@@ -75,12 +79,29 @@ pub(super) fn check_times(half: &Record<'_>) -> i32 {
     times.map_or(0, |times| times.parse().unwrap_or(-1))
 }
 
-/// The number under which a message with immunity was first stored.
+/// The number under which a message that was put back was first stored. Apache keeps it for immune messages only, and
+/// looks at it for those only.
 pub(super) fn first_number(half: &Record<'_>) -> Option<u64> {
     half.properties
         .get(names::TRAN_PREPARED_QUEUE_OFFSET)?
         .parse()
         .ok()
+}
+
+/// What names the half message stored as `number`.
+pub(crate) fn name(half: &Record<'_>, number: u64) -> Name {
+    // A producer may set the property as well: no copy is older than what it is a copy of.
+    let first = first_number(half).filter(|first| *first < number);
+    Name {
+        number,
+        first: first.unwrap_or(number),
+    }
+}
+
+/// The properties of a copy of the half message stored as `number`.
+pub(super) fn copied(half: &Record<'_>, number: u64) -> PropertiesBuf {
+    let first = name(half, number).first;
+    with(half, names::TRAN_PREPARED_QUEUE_OFFSET, first.to_string())
 }
 
 /// The properties of a half message with one of them changed.

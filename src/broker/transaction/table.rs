@@ -5,8 +5,12 @@
 //! it nothing is open: each message there has ended, was put back under a new number, or was given up.
 //!
 //! A message that is put back for another check keeps its identity: [`Table::put_back`] links the old number to the new
-//! one, and an answer that names any of them ends the newest. Only the last [`MOVES_MAX`] links are kept; an answer to
-//! an older copy is stored as Apache stores it, and the newest copy is asked for again.
+//! one, and an answer that names any of them ends the newest. Only the last [`MOVES_MAX`] links are kept, and none over a
+//! restart; therefore every copy also carries the number of the first ([`Name`]), an end is noted for that one as well,
+//! and the check service drops a copy whose first has ended.
+//!
+//! The op queue hears of an end a moment later than its commit is stored. What was stored before this start and is open
+//! may therefore be committed all the same ([`Table::is_doubtful`]).
 //!
 //! [`base`]: Table::base
 
@@ -57,11 +61,39 @@ impl State {
     }
 }
 
+/// What an answer, or a stored copy, names a transaction by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// The number of the copy.
+    pub(crate) number: u64,
+    /// The number it was first stored under; the same for one that was never put back.
+    pub(crate) first: u64,
+}
+
+impl Name {
+    /// A message that was never put back.
+    #[cfg(test)]
+    pub(super) fn first(number: u64) -> Self {
+        Self {
+            number,
+            first: number,
+        }
+    }
+}
+
+/// An end the op queue is to be told.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    number: u64,
+    /// The op record matters until the check service has passed this number.
+    until: u64,
+}
+
 /// An op record in the op queue.
 #[derive(Clone, Copy, Debug)]
 struct Op {
     offset: u64,
-    /// The largest half number it names.
+    /// The largest half number it matters for.
     last: u64,
 }
 
@@ -76,7 +108,11 @@ pub(super) struct Table {
     /// Rollbacks below `base`, and ends of numbers there that led nowhere; the newest [`LATE_MAX`].
     late: BTreeMap<u64, State>,
     /// Ended, but not yet said so in the op queue.
-    unsaid: VecDeque<u64>,
+    unsaid: VecDeque<End>,
+    /// What has a smaller number was stored before this start.
+    start: u64,
+    /// The largest number there is known to be.
+    end: u64,
     /// Op records that name a number at or above `base`.
     ops: VecDeque<Op>,
     /// Where the first op record is that has not been dealt with, when `ops` is empty.
@@ -84,11 +120,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table that begins where the consumer offsets of the half and the op queue stand.
-    pub(super) fn new(base: u64, op: u64) -> Self {
+    /// A table that begins where the consumer offsets of the half and the op queue stand; the half queue ends at `end`.
+    pub(super) fn new(base: u64, op: u64, end: u64) -> Self {
         Self {
             base,
             next_op: op,
+            start: end,
+            end,
             ..Self::default()
         }
     }
@@ -161,43 +199,64 @@ impl Table {
         number
     }
 
-    /// Begins to end a transaction that an answer named by `number`. Returns the state it had: only if that was
-    /// [`State::Open`] it is claimed now, and [`Table::release`] or [`Table::end`] must follow.
-    pub(super) fn claim(&mut self, number: u64) -> State {
-        let newest = self.newest(number);
-        let state = self.state(newest);
+    /// All numbers known to be of one transaction.
+    fn aliases(&self, name: Name) -> impl Iterator<Item = u64> + use<> {
+        let newest = self.newest(name.number);
+        let number = (name.number != newest).then_some(name.number);
+        let first = (name.first != newest && name.first != name.number).then_some(name.first);
+        [Some(newest), number, first].into_iter().flatten()
+    }
+
+    /// The state of a transaction: the furthest that any of its copies has come.
+    pub(super) fn state_of(&self, name: Name) -> State {
+        let states = self.aliases(name).map(|number| self.state(number));
+        states
+            .max_by_key(|state| state.bits())
+            .unwrap_or(State::Open)
+    }
+
+    /// Begins to end a transaction. Returns the state it had: only if that was [`State::Open`] it is claimed now, and
+    /// [`Table::release`] or [`Table::end`] must follow.
+    pub(super) fn claim(&mut self, name: Name) -> State {
+        let state = self.state_of(name);
         if state == State::Open {
-            self.set(newest, State::Claimed);
-            if newest != number {
+            for number in self.aliases(name) {
                 self.set(number, State::Claimed);
             }
         }
         state
     }
 
-    /// Whether the check service has dealt with a message in a way that is not known any more.
-    pub(super) fn is_forgotten(&self, number: u64) -> bool {
-        let newest = self.newest(number);
-        newest < self.base && !self.late.contains_key(&newest)
+    /// Whether a transaction that is open may be committed all the same: its commit was stored before this start, or the
+    /// check service has dealt with it in a way that is not known any more.
+    pub(super) fn is_doubtful(&self, name: Name) -> bool {
+        let newest = self.newest(name.number);
+        let forgotten = newest < self.base && !self.late.contains_key(&newest);
+        forgotten || name.first.min(name.number) < self.start
     }
 
     /// Gives a claim up: the commit could not be stored.
-    pub(super) fn release(&mut self, number: u64) {
-        let newest = self.newest(number);
-        self.set(newest, State::Open);
-        if newest != number {
+    pub(super) fn release(&mut self, name: Name) {
+        for number in self.aliases(name) {
             self.set(number, State::Open);
         }
     }
 
     /// Ends a transaction; the op queue is to hear of it.
-    pub(super) fn end(&mut self, number: u64, state: State) {
-        let newest = self.newest(number);
-        self.set(newest, state);
-        self.unsaid.push_back(newest);
-        if newest != number {
+    pub(super) fn end(&mut self, name: Name, state: State) {
+        self.end = self.end.max(name.number);
+        // A copy that is not known here may be anywhere up to the end: it is found ended by its first number.
+        let until = if name.first == name.number {
+            None
+        } else {
+            Some(self.end)
+        };
+        for number in self.aliases(name) {
             self.set(number, state);
-            self.unsaid.push_back(number);
+            self.unsaid.push_back(End {
+                number,
+                until: until.unwrap_or(number),
+            });
         }
     }
 
@@ -213,6 +272,7 @@ impl Table {
         if self.moves.len() > MOVES_MAX {
             self.moves.pop_front();
         }
+        self.end = self.end.max(new);
         match state {
             State::Open => true,
             State::Claimed => {
@@ -221,7 +281,10 @@ impl Table {
             }
             State::Committed | State::Over => {
                 self.set(new, state);
-                self.unsaid.push_back(new);
+                self.unsaid.push_back(End {
+                    number: new,
+                    until: new,
+                });
                 false
             }
         }
@@ -254,12 +317,13 @@ impl Table {
     /// [`Table::said`].
     pub(super) fn unsaid(&self, bytes_max: usize) -> Vec<u64> {
         let mut bytes = 0;
-        let fits = |number: &&u64| {
+        let fits = |number: &u64| {
             let goes_on = bytes < bytes_max;
-            bytes += digits(**number) + 1;
+            bytes += digits(*number) + 1;
             goes_on
         };
-        self.unsaid.iter().take_while(fits).copied().collect()
+        let numbers = self.unsaid.iter().map(|end| end.number);
+        numbers.take_while(fits).collect()
     }
 
     /// How many numbers the op queue has not heard of.
@@ -269,7 +333,8 @@ impl Table {
 
     /// The op queue has the first `count` of them, in the record at `offset`.
     pub(super) fn said(&mut self, count: usize, offset: u64) {
-        let last = self.unsaid.drain(..count.min(self.unsaid.len())).max();
+        let said = self.unsaid.drain(..count.min(self.unsaid.len()));
+        let last = said.map(|end| end.until).max();
         self.note_op(offset, last.unwrap_or(0));
     }
 
@@ -277,7 +342,8 @@ impl Table {
     pub(super) fn restore_op(&mut self, offset: u64, numbers: impl Iterator<Item = u64>) {
         let mut last = 0;
         for number in numbers {
-            last = last.max(number);
+            // The first number of a message whose copies are still ahead; see [`Table::end`].
+            last = last.max(if number < self.base { self.end } else { number });
             self.set(number, State::Over);
         }
         self.note_op(offset, last);
@@ -301,53 +367,53 @@ mod tests {
 
     #[test]
     fn an_end_is_known_until_the_check_has_passed_it() {
-        let mut table = Table::new(100, 0);
-        assert_eq!(table.claim(130), State::Open);
-        assert_eq!(table.claim(130), State::Claimed);
-        table.release(130);
-        assert_eq!(table.claim(130), State::Open);
-        table.end(130, State::Committed);
+        let mut table = Table::new(100, 0, 100);
+        assert_eq!(table.claim(Name::first(130)), State::Open);
+        assert_eq!(table.claim(Name::first(130)), State::Claimed);
+        table.release(Name::first(130));
+        assert_eq!(table.claim(Name::first(130)), State::Open);
+        table.end(Name::first(130), State::Committed);
         assert_eq!(table.state(130), State::Committed);
         assert_eq!(table.state(129), State::Open);
         assert_eq!(table.state(131), State::Open);
         table.advance(131);
         assert_eq!(table.state(130), State::Open);
         assert!(table.states.len() <= 1);
-        assert_eq!(table.claim(131), State::Open);
+        assert_eq!(table.claim(Name::first(131)), State::Open);
     }
 
     #[test]
     fn an_answer_to_an_old_copy_ends_the_newest() {
-        let mut table = Table::new(0, 0);
+        let mut table = Table::new(0, 0, 0);
         assert!(table.put_back(3, 7));
         table.advance(4);
         assert!(table.put_back(7, 9));
         table.advance(8);
         assert_eq!(table.newest(3), 9);
-        assert_eq!(table.claim(3), State::Open);
-        table.end(3, State::Over);
+        assert_eq!(table.claim(Name::first(3)), State::Open);
+        table.end(Name::first(3), State::Over);
         assert_eq!(table.state(9), State::Over);
-        assert_eq!(table.claim(7), State::Over);
+        assert_eq!(table.claim(Name::first(7)), State::Over);
         assert_eq!(table.unsaid(100), [9, 3]);
     }
 
     #[test]
     fn an_end_during_a_check_ends_the_copy_too() {
-        let mut table = Table::new(0, 0);
-        table.claim(0);
+        let mut table = Table::new(0, 0, 0);
+        table.claim(Name::first(0));
         assert!(!table.put_back(0, 5));
-        table.end(0, State::Committed);
+        table.end(Name::first(0), State::Committed);
         assert_eq!(table.state(5), State::Committed);
-        table.end(1, State::Over);
+        table.end(Name::first(1), State::Over);
         assert!(!table.put_back(1, 6));
         assert_eq!(table.state(6), State::Over);
     }
 
     #[test]
     fn op_records_are_done_when_all_they_name_is_passed() {
-        let mut table = Table::new(0, 4);
+        let mut table = Table::new(0, 4, 0);
         for number in [0, 1, 2, 6, 9] {
-            table.end(number, State::Committed);
+            table.end(Name::first(number), State::Committed);
         }
         assert_eq!(table.unsaid(5), [0, 1, 2]);
         table.said(3, 4);
@@ -360,24 +426,51 @@ mod tests {
         assert_eq!(table.op_base(), 5);
         table.advance(10);
         assert_eq!(table.op_base(), 6);
-        assert!(table.is_forgotten(9));
+        assert!(table.is_doubtful(Name::first(9)));
         assert_eq!(table.unsaid_len(), 0);
     }
 
     #[test]
+    fn a_copy_ends_with_its_first_number() {
+        // Numbers 0 to 8 were stored in an earlier life; 3 was put back as 7, and nobody knows any more.
+        let mut table = Table::new(4, 0, 9);
+        let copy = Name {
+            number: 7,
+            first: 3,
+        };
+        assert!(table.is_doubtful(copy));
+        assert_eq!(table.claim(Name::first(3)), State::Open);
+        table.end(Name::first(3), State::Over);
+        assert_eq!(table.state_of(copy), State::Over);
+        assert_eq!(table.claim(copy), State::Over);
+        // The other way round: the copy's end is noted for the first number, and said for as long as copies may come.
+        let mut table = Table::new(4, 0, 9);
+        table.claim(copy);
+        table.end(copy, State::Committed);
+        assert_eq!(table.state(3), State::Committed);
+        assert_eq!(table.unsaid(100), [7, 3]);
+        table.said(2, 0);
+        table.advance(9);
+        assert_eq!(table.op_base(), 0);
+        table.advance(10);
+        assert_eq!(table.op_base(), 1);
+        assert!(!table.is_doubtful(Name::first(10)));
+    }
+
+    #[test]
     fn a_rollback_is_remembered() {
-        let mut table = Table::new(0, 0);
-        table.end(5, State::Over);
-        table.end(6, State::Committed);
+        let mut table = Table::new(0, 0, 0);
+        table.end(Name::first(5), State::Over);
+        table.end(Name::first(6), State::Committed);
         table.advance(1_000_000);
-        assert_eq!(table.claim(5), State::Over);
-        assert!(table.is_forgotten(6) && !table.is_forgotten(5));
+        assert_eq!(table.claim(Name::first(5)), State::Over);
+        assert!(table.is_doubtful(Name::first(6)) && !table.is_doubtful(Name::first(5)));
     }
 
     #[test]
     fn a_million_open_messages_are_a_quarter_megabyte() {
-        let mut table = Table::new(0, 0);
-        table.end(1_000_000, State::Committed);
+        let mut table = Table::new(0, 0, 0);
+        table.end(Name::first(1_000_000), State::Committed);
         assert!(table.states.len() * 8 <= 250_016);
     }
 }

@@ -10,13 +10,13 @@ use crate::broker::options::BrokerOptions;
 use crate::broker::refusal::illegal_message;
 use crate::broker::session::Session;
 use crate::broker::timer::redirect::{self, Timing};
-use crate::broker::transaction::{self, records};
+use crate::broker::transaction::{self, Name, records};
 use crate::message::{Draft, Properties, Record, names};
 
 /// A half message that is to be committed.
 pub(in crate::broker::handlers) struct Commit<'a> {
     pub(in crate::broker::handlers) half: Record<'a>,
-    pub(in crate::broker::handlers) number: u64,
+    pub(in crate::broker::handlers) name: Name,
 }
 
 /// Adds a commit to the connection's group.
@@ -63,7 +63,7 @@ pub(in crate::broker::handlers) fn push_commit(
         unique: 0..0,
         recall: 0..0,
         inner_batch: false,
-        half: Some(commit.number),
+        half: Some(commit.name),
     });
     Ok(())
 }

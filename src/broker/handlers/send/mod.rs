@@ -30,7 +30,7 @@ use crate::broker::session::{Session, Topic, TopicCache};
 use crate::broker::stats::Counter;
 use crate::broker::timer::redirect::{self, Timing};
 use crate::broker::topics::{self, PERM_READ, PERM_WRITE};
-use crate::broker::transaction::{self, records};
+use crate::broker::transaction::{self, Name, records};
 use crate::message::properties::write_pair;
 use crate::message::{Draft, Properties, batch, names, sysflag};
 use crate::protocol::codes::{RequestCode, ResponseCode};
@@ -125,8 +125,8 @@ struct Pending {
     recall: Range<usize>,
     /// The answer says that the batch was stored as one record.
     inner_batch: bool,
-    /// For a commit: the half message's number.
-    half: Option<u64>,
+    /// For a commit: the half message.
+    half: Option<Name>,
 }
 
 /// The sends of one read of a socket. Its buffers are kept from read to read.
@@ -733,8 +733,8 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
             let options = session.options.get();
             let commit_answer = Command::from(refusal.clone());
             let answer = refused(options, refusal);
-            for number in session.sends.pending.iter().filter_map(|one| one.half) {
-                broker.transactions.release(number);
+            for name in session.sends.pending.iter().filter_map(|one| one.half) {
+                broker.transactions.release(name);
             }
             broker
                 .stats
@@ -791,8 +791,8 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         for light in one.records.clone().flat_map(|at| group.light_topics(at)) {
             broker.wake(light, QueueId::new(0));
         }
-        if let Some(number) = one.half {
-            broker.transactions.committed(number);
+        if let Some(name) = one.half {
+            broker.transactions.committed(name);
         }
         if !one.oneway {
             let sent = if route.is_some() || must_wait && one.waits {
