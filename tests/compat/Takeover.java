@@ -1,9 +1,13 @@
 import java.nio.charset.StandardCharsets;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -14,6 +18,8 @@ public final class Takeover {
         try {
             if (args[0].equals("read")) {
                 read(args[1], args[2]);
+            } else if (args[0].equals("decide")) {
+                decide(args[1], args[2], args[3], Integer.parseInt(args[4]));
             } else {
                 send(args[1], args[2], Integer.parseInt(args[3]));
             }
@@ -51,6 +57,39 @@ public final class Takeover {
             }
         }
         consumer.shutdown();
+    }
+
+    /** Answers the broker's questions until it has asked about so many messages: those with "commit" in them are committed. */
+    private static void decide(String nameServer, String topic, String group, int count) throws Exception {
+        Set<String> decided = ConcurrentHashMap.newKeySet();
+        TransactionMQProducer producer = new TransactionMQProducer(group);
+        producer.setNamesrvAddr(nameServer);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                String body = new String(message.getBody(), StandardCharsets.UTF_8);
+                if (decided.add(body)) {
+                    System.out.println("CHECKED " + body);
+                }
+                return body.contains("commit") ? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.ROLLBACK_MESSAGE;
+            }
+        });
+        producer.start();
+        // The broker can ask only whom it has heard of.
+        producer.fetchPublishMessageQueues(topic);
+        producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+        long deadline = System.currentTimeMillis() + 90_000;
+        while (decided.size() < count && System.currentTimeMillis() < deadline) {
+            Thread.sleep(100);
+        }
+        // The last answers are on their way; what is asked more than once would show here.
+        Thread.sleep(5_000);
+        producer.shutdown();
     }
 
     private static void send(String nameServer, String topic, int count) throws Exception {

@@ -12,6 +12,7 @@
 mod support;
 
 mod apache;
+mod unfinished;
 
 use std::collections::BTreeSet;
 
