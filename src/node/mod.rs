@@ -10,6 +10,7 @@
 pub mod config;
 pub(crate) mod machine;
 mod ports;
+pub mod saved;
 
 use std::fmt;
 use std::io;

@@ -27,6 +27,7 @@ pub(crate) mod query;
 pub mod queue;
 pub(crate) mod read;
 mod records;
+pub mod repair;
 mod replica;
 pub(crate) mod retention;
 pub(crate) mod segment;

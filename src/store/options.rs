@@ -66,6 +66,8 @@ pub struct StoreOptions {
     pub message_max: usize,
     /// `messageDelayLevel`, in milliseconds, level 1 first.
     pub delay_levels_ms: Vec<i64>,
+    /// Whether the start reads the whole log and makes queues and index again from it, whatever they hold.
+    pub rebuild: bool,
 }
 
 impl StoreOptions {
@@ -169,6 +171,7 @@ impl StoreOptions {
                 HOUR,
                 2 * HOUR,
             ],
+            rebuild: false,
         }
     }
 }

@@ -1,26 +1,26 @@
 //! `rmq inspect commitlog`: the records of the log, in order.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Findings, existing, fields, lone_segment};
+use super::watch::{Stop, ended};
+use super::{Findings, fields, source, summary};
 use crate::base::LogOffset;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Column, Format};
+use crate::cli::output::{Column, Format, human_bytes};
+use crate::cli::times::show_time;
 use crate::message::names;
-use crate::message::record::{PHYSICAL_OFFSET_AT, Record};
-use crate::store::layout::{self, SegmentFile};
+use crate::message::record::Record;
 use crate::store::log::{Item, Walk};
-use crate::store::{View, ViewError};
 
 /// List the records of the commit log, with fillers, ends and damage between them
+///
+/// Example: rmq inspect commitlog ~/store --topic orders -n 10 -o jsonl
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A store directory, its commitlog directory, or one file of it
+    /// A store directory, its commitlog directory, or one file of it; files packed to .gz are read as well
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Begin at this position of the log, or at the next record behind it
@@ -41,7 +41,26 @@ pub(crate) struct Args {
     /// Print bodies of any size, not only those up to 400 bytes
     #[arg(long)]
     body: bool,
+    /// Only the totals: how many messages and bytes, from when to when, and what is damaged
+    #[arg(long, conflicts_with_all = ["from_offset", "count", "topic", "queue", "key", "body"])]
+    summary: bool,
+    /// With --summary: do not compare bodies with their checksums
+    #[arg(long, requires = "summary")]
+    fast: bool,
 }
+
+const TOTALS: &[Column] = &[
+    Column::new("files", "FILES").right(),
+    Column::new("minOffset", "FROM").right(),
+    Column::new("maxOffset", "TO").right(),
+    Column::new("messages", "MESSAGES").right(),
+    Column::new("topics", "TOPICS").right(),
+    Column::new("messageBytes", "BYTES").right(),
+    Column::new("bodyBytes", "BODY BYTES").right(),
+    Column::new("damaged", "DAMAGED").right(),
+    Column::new("firstStoreTimestamp", "FIRST STORED").right(),
+    Column::new("lastStoreTimestamp", "LAST STORED").right(),
+];
 
 const COLUMNS: &[Column] = &[
     Column::new("kind", "KIND"),
@@ -80,7 +99,11 @@ pub(super) fn has_key(record: &Record<'_>, key: &str) -> bool {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let files = files(&args.path)?;
+    let files = source::log_files(&args.path)?;
+    if args.summary {
+        return totals(Findings::new(context, files), args.fast);
+    }
+    let stop = Stop::listen()?;
     let mut walk = Walk::over_files(&files);
     if let Some(from) = args.from_offset {
         walk = walk.starting_at(LogOffset::new(from));
@@ -93,6 +116,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut found = 0_u64;
     while left > 0
+        && !stop.is_asked()
         && let Some(item) = walk.next_item()
     {
         let row = match item {
@@ -117,7 +141,48 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     sheet.finish()?;
     let nothing = found == 0 && args.is_filtered() && left > 0;
-    findings.exit(nothing.then_some("no such message in the log"))
+    let exit = findings.exit(nothing.then_some("no such message in the log"));
+    ended(stop.is_asked(), exit)
+}
+
+fn totals(mut findings: Findings<'_>, fast: bool) -> Result<Exit, CliError> {
+    let (row, interrupted) = summary::of_log(&mut findings, fast)?;
+    let context = findings.context;
+    let utc = context.global.utc;
+    let line = |row: &Value| totals_lines(row, utc);
+    let mut sheet = context.output.listing(TOTALS, &line);
+    sheet.row(&row)?;
+    sheet.finish()?;
+    ended(interrupted, findings.exit(None))
+}
+
+/// The totals for people.
+fn totals_lines(row: &Value, utc: bool) -> String {
+    let number = |name: &str| row[name].as_u64().unwrap_or(0);
+    let time = |name: &str| {
+        let ms = row[name].as_i64();
+        ms.map_or_else(|| "never".to_owned(), |ms| show_time(ms, utc))
+    };
+    [
+        format!(
+            "log       {} files  {} to {}  damaged places {}",
+            row["files"], row["minOffset"], row["maxOffset"], row["damaged"]
+        ),
+        format!(
+            "messages  {} in {} topics  {}  bodies {}  compressed {}",
+            row["messages"],
+            row["topics"],
+            human_bytes(number("messageBytes")),
+            human_bytes(number("bodyBytes")),
+            row["compressed"]
+        ),
+        format!(
+            "stored    {} to {}",
+            time("firstStoreTimestamp"),
+            time("lastStoreTimestamp")
+        ),
+    ]
+    .join("\n")
 }
 
 fn line(row: &Value, utc: bool) -> String {
@@ -143,33 +208,4 @@ fn line(row: &Value, utc: bool) -> String {
             text("reason")
         ),
     }
-}
-
-/// The files that `path` stands for.
-fn files(path: &Path) -> Result<Vec<SegmentFile>, CliError> {
-    if existing(path)?.is_file() {
-        return Ok(vec![lone_segment(path, || stated_position(path))?]);
-    }
-    let own = layout::segments(path).map_err(|error| super::unreadable(path, error))?;
-    if !own.is_empty() {
-        return Ok(own);
-    }
-    let view = View::open(path)?;
-    let files = view.log_files()?;
-    if files.is_empty() && !view.layout().commit_log().exists() {
-        return Err(ViewError::Absent {
-            path: view.layout().commit_log(),
-        }
-        .into());
-    }
-    Ok(files)
-}
-
-/// The position the first record of a file states; a file that was renamed has no other.
-fn stated_position(path: &Path) -> io::Result<u64> {
-    let mut head = Vec::new();
-    let len = PHYSICAL_OFFSET_AT as u64 + 8;
-    File::open(path)?.take(len).read_to_end(&mut head)?;
-    let stated = head.get(PHYSICAL_OFFSET_AT..).and_then(<[u8]>::first_chunk);
-    Ok(stated.copied().map_or(0, u64::from_be_bytes))
 }

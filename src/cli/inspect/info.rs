@@ -4,22 +4,26 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::Findings;
-use crate::base::QueueOffset;
+use super::watch::ended;
+use super::{Findings, summary};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Column, Unit, human_bytes};
+use crate::cli::output::{Column, human_bytes};
 use crate::cli::times::show_time;
 use crate::store::View;
-use crate::store::log::{Item, Walk};
 use crate::store::view::IndexView;
 
 /// Show what there is in a store, and whether its log is whole
+///
+/// Example: rmq inspect info ~/store
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A store directory
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// Do not compare bodies with their checksums
+    #[arg(long)]
+    fast: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -38,9 +42,10 @@ const COLUMNS: &[Column] = &[
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let view = View::open(&args.path)?;
     let mut findings = Findings::new(context, view.log_files()?);
+    let (log, interrupted) = summary::of_log(&mut findings, args.fast)?;
     let row = json!({
         "path": args.path.display().to_string(),
-        "commitlog": log(&mut findings),
+        "commitlog": log,
         "consumequeue": queues(&view)?,
         "index": index(&view)?,
         "checkpoint": checkpoint(&view)?,
@@ -51,40 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut sheet = context.output.stream(COLUMNS, &line);
     sheet.row(&row)?;
     sheet.finish()?;
-    findings.exit(None)
-}
-
-fn log(findings: &mut Findings<'_>) -> Value {
-    let files = &findings.files;
-    let bytes: u64 = files.iter().map(|file| file.len).sum();
-    let (count, largest) = (files.len(), files.iter().map(|file| file.len).max());
-    let min = files.first().map_or(0, |file| file.base);
-    let progress = findings.context.output.progress(bytes, Unit::Bytes);
-    let mut walk = Walk::over_files(files);
-    let (mut end, mut messages, mut damaged) = (min, 0_u64, 0_u64);
-    while let Some(item) = walk.next_item() {
-        match item {
-            Item::Record(stored) => {
-                messages += 1;
-                progress.add(u64::from(stored.record.size));
-                end = stored.record.physical_offset.cast_unsigned() + u64::from(stored.record.size);
-            }
-            Item::Damaged(damage) => {
-                damaged += 1;
-                findings.damage(&damage);
-            }
-            Item::Blank(_) | Item::End { .. } => {}
-        }
-    }
-    progress.finish();
-    json!({
-        "files": count,
-        "fileSize": largest,
-        "minOffset": min,
-        "maxOffset": end,
-        "messages": messages,
-        "damaged": damaged,
-    })
+    ended(interrupted, findings.exit(None))
 }
 
 fn queues(view: &View) -> Result<Value, CliError> {
@@ -94,8 +66,7 @@ fn queues(view: &View) -> Result<Value, CliError> {
     let mut entries = 0_u64;
     let mut max_log_offset = None;
     for (topic, queue_id) in &queues {
-        let queue = view.queue(topic, *queue_id)?;
-        let mut queue = queue.starting_at(QueueOffset::ZERO);
+        let mut queue = view.queue(topic, *queue_id)?;
         while let Some(next) = queue.next_entry() {
             let (_, entry) = next?;
             if entry.is_plausible() {

@@ -6,14 +6,23 @@
 //! Field names are those Apache has for them (`physicalOffset`, `storeSize`, `bodyCRC`), and times are
 //! plain milliseconds, so that a listing compares with what Apache's own tools decode.
 //!
-//! Absent on purpose: any judgement across files (does every queue entry lead to its record?), and repair.
+//! Only `fsck` judges across files, and only `fsck --repair` changes anything.
 
 mod checkpoint;
 mod commitlog;
 mod consumequeue;
+mod export;
 mod fields;
+mod fsck;
 mod index;
 mod info;
+mod message;
+mod offsets;
+mod source;
+mod summary;
+mod timer;
+mod top;
+mod watch;
 
 use std::io;
 use std::path::Path;
@@ -24,6 +33,7 @@ use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::store::layout::{SegmentFile, parse_segment_name};
 use crate::store::log::walk::Damage;
+use crate::store::view::{is_packed, packed_file};
 use crate::store::{View, ViewError};
 
 /// Look into a store directory, without a broker
@@ -40,6 +50,12 @@ enum What {
     Consumequeue(consumequeue::Args),
     Index(index::Args),
     Checkpoint(checkpoint::Args),
+    Timer(timer::Args),
+    Offsets(offsets::Args),
+    Message(message::Args),
+    Top(top::Args),
+    Fsck(fsck::Args),
+    Export(Box<export::Args>),
 }
 
 /// Runs the command.
@@ -50,6 +66,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         What::Consumequeue(args) => consumequeue::run(&args, context),
         What::Index(args) => index::run(&args, context),
         What::Checkpoint(args) => checkpoint::run(&args, context),
+        What::Timer(args) => timer::run(&args, context),
+        What::Offsets(args) => offsets::run(&args, context),
+        What::Message(args) => message::run(&args, context),
+        What::Top(args) => top::run(&args, context),
+        What::Fsck(args) => fsck::run(&args, context),
+        What::Export(args) => export::run(&args, context),
     }
 }
 
@@ -85,9 +107,14 @@ impl<'a> Findings<'a> {
 
     /// Says on stderr what is wrong with the log, and where.
     fn damage(&mut self, damage: &Damage<'_>) {
-        let place = self.place(damage.at.get());
         let bytes = damage.until.since(damage.at);
-        self.add(&format!("{place}: {}; {bytes} bytes", damage.reason));
+        self.damaged(damage.at.get(), bytes, &damage.reason);
+    }
+
+    /// The same for damage that was met before.
+    fn damaged(&mut self, at: u64, bytes: u64, reason: &dyn std::fmt::Display) {
+        let place = self.place(at);
+        self.add(&format!("{place}: {reason}; {bytes} bytes"));
     }
 
     /// Says on stderr what is wrong.
@@ -121,13 +148,17 @@ impl<'a> Findings<'a> {
 /// A single file as a segment. One that was renamed takes its position from `otherwise`.
 fn lone_segment(
     path: &Path,
-    otherwise: impl FnOnce() -> io::Result<u64>,
+    otherwise: impl FnOnce() -> Result<u64, CliError>,
 ) -> Result<SegmentFile, CliError> {
     let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.map(|name| name.strip_suffix(".gz").unwrap_or(name));
     let base = match name.and_then(parse_segment_name) {
         Some(base) => base,
-        None => otherwise().map_err(|error| unreadable(path, error))?,
+        None => otherwise()?,
     };
+    if is_packed(path) {
+        return Ok(packed_file(base, path.to_owned())?);
+    }
     let meta = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     Ok(SegmentFile {
         base,

@@ -80,7 +80,7 @@ pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     log.appended
         .reset(log.segments().last().map_or(log_min, |last| last.end()));
     let index_lost = setting.options.index_enabled && !index_is_usable(setting, &index_files)?;
-    let start = if index_lost || !queues.is_whole() {
+    let start = if setting.options.rebuild || index_lost || !queues.is_whole() {
         log_min
     } else {
         start_of_walk(setting, &log, &queues, log_min)

@@ -156,6 +156,16 @@ impl View {
     }
 }
 
+impl View {
+    /// The process that says it runs a broker on the store, if it is there. A broker that was killed leaves its number
+    /// behind, and another process may have it by now; only who takes the lock knows for sure.
+    pub fn running(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.layout.abort()).ok()?;
+        let pid = text.trim().parse().ok()?;
+        crate::sys::platform::process_is_alive(pid).then_some(pid)
+    }
+}
+
 /// The log files in a directory, packed ones included.
 pub fn log_files_in(dir: &Path) -> Result<Vec<SegmentFile>, ViewError> {
     let mut files = segments(dir)?;
