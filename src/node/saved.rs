@@ -52,7 +52,11 @@ impl Saved {
     }
 }
 
-fn table<T: DeserializeOwned>(config: &Path, name: &str, unreadable: &mut Vec<String>) -> Option<T> {
+fn table<T: DeserializeOwned>(
+    config: &Path,
+    name: &str,
+    unreadable: &mut Vec<String>,
+) -> Option<T> {
     let path = config.join(name);
     let mut reason = None;
     for read in [config_file::read, config_file::read_backup] {
@@ -109,7 +113,10 @@ mod tests {
         );
         write("delayOffset.json", r#"{"offsetTable":{1:2,2:1}}"#);
         write("topics.json", "{not json");
-        write("topics.json.bak", r#"{"topicConfigTable":{"T":{"perm":6}}}"#);
+        write(
+            "topics.json.bak",
+            r#"{"topicConfigTable":{"T":{"perm":6}}}"#,
+        );
         write("subscriptionGroup.json", "[[");
         let saved = Saved::read(dir.path());
         assert_eq!(saved.offsets["T@g"], QueueOffsets::from([(0, 5), (1, 4)]));

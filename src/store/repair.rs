@@ -18,12 +18,13 @@ use super::lock::DirLock;
 use super::{RecoveryReport, Store, StoreError, StoreOptions, View, ViewError, cut};
 use crate::base::{LogOffset, TopicName};
 use crate::message::names;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::dispatch::LIGHT_QUEUE_PREFIX;
 use crate::store::index::format::Geometry;
 use crate::store::view::IndexView;
 use crate::sys::Clock;
 
-/// Names of index files tell the time, so copies of several repairs must not meet.
+/// Longer than any repair takes.
 const YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// The sizes a store's files are made with, as far as they can be told.
@@ -126,9 +127,7 @@ impl Repair {
                 keep_copy(layout.dir(), &dir, &kept_in)?;
             }
         }
-        for file in [layout.checkpoint()] {
-            keep_copy(layout.dir(), &file, &kept_in)?;
-        }
+        forget_checkpoint(layout, view, &kept_in)?;
         let index_made = self.sizes.index.is_some();
         if index_made {
             keep_index(&layout.index(), &kept_in.join("index"))?;
@@ -237,7 +236,9 @@ fn delay_levels(view: &View, usual: &[i64]) -> Vec<i64> {
             if let Ok(stored) = log.record_at(at)
                 && stored.record.topic == names::SCHEDULE_TOPIC
             {
-                let waits = entry.tags_code.saturating_sub(stored.record.store_timestamp);
+                let waits = entry
+                    .tags_code
+                    .saturating_sub(stored.record.store_timestamp);
                 if waits >= 0
                     && let Some(place) = levels.get_mut(level)
                 {
@@ -248,6 +249,24 @@ fn delay_levels(view: &View, usual: &[i64]) -> Vec<i64> {
         }
     }
     levels
+}
+
+/// Nothing the checkpoint says is believed; only what a master has told this slave is nowhere else.
+fn forget_checkpoint(
+    layout: &layout::Layout,
+    view: &View,
+    kept_in: &Path,
+) -> Result<(), StoreError> {
+    let path = layout.checkpoint();
+    keep_copy(layout.dir(), &path, kept_in)?;
+    let Ok(Some(old)) = view.checkpoint() else {
+        return Ok(());
+    };
+    let new = Checkpoint {
+        master_flushed_offset: old.master_flushed_offset,
+        ..Checkpoint::default()
+    };
+    std::fs::write(&path, new.encode()).map_err(StoreError::io("write", &path))
 }
 
 /// Moves the index files away.
@@ -288,5 +307,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     }
     // Holes stay holes where the system can.
     let copied = std::fs::copy(from, to);
-    copied.map(|_| ()).map_err(StoreError::io("keep a copy of", from))
+    copied
+        .map(|_| ())
+        .map_err(StoreError::io("keep a copy of", from))
 }

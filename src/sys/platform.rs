@@ -140,7 +140,9 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 pub(crate) fn process_is_alive(pid: u32) -> bool {
     #[cfg(unix)]
     {
-        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         pid.is_some_and(|pid| {
             rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
         })

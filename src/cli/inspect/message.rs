@@ -121,14 +121,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         sheet.row(&Value::Object(row))?;
     }
     sheet.finish()?;
-    let missing = places
-        .is_empty()
-        .then_some("no such message in the store");
+    let missing = places.is_empty().then_some("no such message in the store");
     ended(interrupted, findings.exit(missing))
 }
 
 fn is_wanted(record: &Record<'_>, wanted: &str, args: &Args) -> bool {
-    args.topic.as_ref().is_none_or(|topic| topic == record.topic)
+    args.topic
+        .as_ref()
+        .is_none_or(|topic| topic == record.topic)
         && commitlog::has_key(record, wanted)
 }
 
@@ -232,8 +232,8 @@ fn queue_references(view: &View, record: &Record<'_>) -> Result<Vec<Value>, CliE
             .filter_map(|number| number.parse().ok()),
     );
     let own = (record.topic, queue_id, record.queue_offset);
-    let places = std::iter::once(own)
-        .chain(light.map(|(queue, number): (&str, i64)| (queue, 0, number)));
+    let places =
+        std::iter::once(own).chain(light.map(|(queue, number): (&str, i64)| (queue, 0, number)));
     for (topic, queue_id, number) in places {
         let Some(offset) = QueueOffset::from_wire(number) else {
             continue;
@@ -267,12 +267,10 @@ fn index_references(
     let hashes = keys
         .filter(|key| !key.is_empty())
         .map(|key| (key.to_owned(), KeyHash::of_key(record.topic, key)))
-        .chain(property(names::TAGS).map(|tags| {
-            (
-                format!("T#{tags}"),
-                KeyHash::of_tags(record.topic, tags),
-            )
-        }));
+        .chain(
+            property(names::TAGS)
+                .map(|tags| (format!("T#{tags}"), KeyHash::of_tags(record.topic, tags))),
+        );
     let hashes: Vec<(String, KeyHash)> = hashes.collect();
     for path in view.index_files()? {
         let mut index = IndexView::open(&path)?;
@@ -353,7 +351,11 @@ fn lines(row: &Value, utc: bool) -> String {
     ));
     if let Some(properties) = row["properties"].as_object() {
         for (name, value) in properties {
-            out.push(format!("  property    {}={}", fields::printable(name), text(value)));
+            out.push(format!(
+                "  property    {}={}",
+                fields::printable(name),
+                text(value)
+            ));
         }
     }
     for reference in row["references"].as_array().into_iter().flatten() {
@@ -367,7 +369,11 @@ fn lines(row: &Value, utc: bool) -> String {
             "timerlog" => format!(
                 "timerlog {}, {} {}",
                 reference["pos"],
-                if reference["waits"] == true { "due" } else { "was due" },
+                if reference["waits"] == true {
+                    "due"
+                } else {
+                    "was due"
+                },
                 show_time(reference["dueTimestamp"].as_i64().unwrap_or(0), utc)
             ),
             queue => format!(

@@ -188,7 +188,12 @@ fn rows(saved: &Saved, args: &Args, bounds: &mut Bounds<'_>) -> Result<Vec<Value
             rows.push(Value::Object(row));
         }
     }
-    if args.group.is_none() && args.topic.as_deref().is_none_or(|it| it == names::SCHEDULE_TOPIC) {
+    if args.group.is_none()
+        && args
+            .topic
+            .as_deref()
+            .is_none_or(|it| it == names::SCHEDULE_TOPIC)
+    {
         for (&level, &offset) in &saved.delay_offsets {
             // Level 1 has queue 0.
             let queue_id = level.saturating_sub(1);

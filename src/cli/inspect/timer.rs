@@ -210,7 +210,8 @@ impl Listing<'_> {
             let place = file.map_or_else(String::new, |file| {
                 format!("{} byte {}", file.path.display(), at - file.base)
             });
-            self.findings.add(&format!("{place}: no unit of the timer log"));
+            self.findings
+                .add(&format!("{place}: no unit of the timer log"));
         }
         failed
     }

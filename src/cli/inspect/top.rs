@@ -307,7 +307,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if args.by == By::Size {
         context.output.rows(LARGEST, largest(whole))?;
     } else {
-        context.output.rows(COUNTED, counted(whole, args, context))?;
+        context
+            .output
+            .rows(COUNTED, counted(whole, args, context))?;
     }
     ended(interrupted, findings.exit(None))
 }

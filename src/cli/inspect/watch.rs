@@ -101,7 +101,10 @@ impl Watch {
 }
 
 /// The exit code of a look that may have been interrupted.
-pub(super) fn ended(interrupted: bool, otherwise: Result<Exit, CliError>) -> Result<Exit, CliError> {
+pub(super) fn ended(
+    interrupted: bool,
+    otherwise: Result<Exit, CliError>,
+) -> Result<Exit, CliError> {
     if interrupted {
         Ok(Exit::Interrupted)
     } else {

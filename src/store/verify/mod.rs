@@ -47,6 +47,8 @@ pub enum Finding {
         at: LogOffset,
         /// The byte behind it.
         until: LogOffset,
+        /// Whether nothing whole follows in the same file.
+        is_tail: bool,
         /// What is wrong.
         reason: Reason,
     },
@@ -287,6 +289,7 @@ impl Verify {
                         sink.found(Finding::Log {
                             at: damage.at,
                             until: damage.until,
+                            is_tail: damage.last_in_file,
                             reason: damage.reason,
                         });
                     }

@@ -273,7 +273,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 /// The messages in a record: one, or those of an inner batch.
 fn messages(record: &Record<'_>, bytes: &[u8], broker: &BrokerName) -> Vec<Received> {
-    let own = || one(Bytes::copy_from_slice(bytes), broker).into_iter().collect();
+    let own = || {
+        one(Bytes::copy_from_slice(bytes), broker)
+            .into_iter()
+            .collect()
+    };
     if record.sys_flag & sysflag::INNER_BATCH == 0 {
         return own();
     }
@@ -291,11 +295,7 @@ fn messages(record: &Record<'_>, bytes: &[u8], broker: &BrokerName) -> Vec<Recei
             flag: entry.flag,
             sys_flag: record.sys_flag & kept,
             body: entry.body,
-            ..record.draft_for(
-                record.topic,
-                record.queue_id,
-                entry.properties.as_bytes(),
-            )
+            ..record.draft_for(record.topic, record.queue_id, entry.properties.as_bytes())
         };
         let mut whole = Vec::new();
         let Ok(encoded) = draft.encode_into(&mut whole) else {

@@ -81,8 +81,8 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(file: File) -> Result<Self, CliError> {
         let properties = Arc::new(WriterProperties::builder().build());
-        let writer =
-            SerializedFileWriter::new(file, schema().map_err(failed)?, properties).map_err(failed)?;
+        let writer = SerializedFileWriter::new(file, schema().map_err(failed)?, properties)
+            .map_err(failed)?;
         Ok(Self {
             writer,
             columns: empty(),

@@ -17,6 +17,7 @@ use super::watch::Watch;
 use crate::base::units::parse_bytes;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::Format;
 use crate::node::saved::Saved;
 use crate::store::View;
 use crate::store::index::format::Geometry;
@@ -74,8 +75,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let utc = context.global.utc;
     let line = |row: &Value| report::line(row, utc, context.output.paint());
     let mut sheet = context.output.listing(report::COLUMNS, &line);
+    let names_only = context.output.format() == Some(Format::Name);
     let outcome = look(&view, args, context, &mut |row| sheet.row(row))?;
-    sheet.row(&report::summary(&outcome))?;
+    if !names_only {
+        sheet.row(&report::summary(&outcome))?;
+    }
     if outcome.interrupted {
         sheet.finish()?;
         return Ok(Exit::Interrupted);
@@ -90,15 +94,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if !args.repair {
         sheet.finish()?;
         context.output.note(&format!(
-            "{} problems. Nothing was changed. `--repair` writes a plan, asks, and keeps what it cuts in {}",
-            outcome.findings,
+            "{}. Nothing was changed. `--repair` makes a plan, asks, and keeps what it cuts in {}",
+            problems(outcome.findings),
             view.layout().dir().join(".rmq-cut").display()
         ));
         return Ok(Exit::CheckFailed);
     }
     let sizes = sizes(&view, args)?;
     for row in outcome.plan.rows(&sizes) {
-        sheet.row(&row)?;
+        if !names_only {
+            sheet.row(&row)?;
+        }
     }
     sheet.finish()?;
     if args.dry_run {
@@ -107,9 +113,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     if !args.yes {
         if !context.output.can_ask() {
-            return Err(CliError::usage("a repair changes the store").hint(
-                "--yes does it without asking, --dry-run only shows the plan",
-            ));
+            return Err(CliError::usage("a repair changes the store")
+                .hint("--yes does it without asking, --dry-run only shows the plan"));
         }
         if !context.output.confirm("Repair the store now?")? {
             return Ok(Exit::CheckFailed);
@@ -145,8 +150,8 @@ fn repair(
     }
     if again.findings > 0 {
         context.output.warn(&format!(
-            "{} problems are left after the repair",
-            again.findings
+            "after the repair there is still something: {}",
+            problems(again.findings)
         ));
         return Ok(Exit::CheckFailed);
     }
@@ -154,6 +159,11 @@ fn repair(
         .output
         .note("repaired: another look found nothing wrong");
     Ok(Exit::Ok)
+}
+
+fn problems(count: u64) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} problem{s}")
 }
 
 /// Where rows go.
@@ -210,7 +220,7 @@ fn look(
         }
         if live.is_none() {
             for past in past_their_queues(view, &saved, looked.log_begin)? {
-                report.offset(past, out)?;
+                report.offset(&past, out)?;
             }
         }
     }
@@ -240,10 +250,11 @@ fn sizes(view: &View, args: &Args) -> Result<Sizes, CliError> {
         sizes.index.get_or_insert(Geometry { slots, entries });
     }
     if sizes.log_file_bytes.is_none() {
-        return Err(CliError::usage(
-            "the log's files do not tell how large a log file is to be",
-        )
-        .hint("say it with --log-file-size, as mappedFileSizeCommitLog does in broker.conf"));
+        return Err(
+            CliError::usage("the log's files do not tell how large a log file is to be").hint(
+                "say it with --log-file-size, as mappedFileSizeCommitLog does in broker.conf",
+            ),
+        );
     }
     Ok(sizes)
 }

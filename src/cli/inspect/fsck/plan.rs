@@ -22,9 +22,12 @@ pub(super) struct Plan {
     more_stretches: u64,
     /// Queues that hold something wrong.
     queues: BTreeSet<(String, u32)>,
+    /// Those of them that messages are missing from.
+    unqueued: BTreeSet<(String, u32)>,
     /// Anything of log, queues, index or checkpoint.
     rebuild: bool,
-    pub(super) offsets: Vec<PastQueue>,
+    /// Saved offsets that are past their queues.
+    pub(super) offsets: bool,
     pub(super) topics: Option<BTreeSet<String>>,
     pub(super) log_end: u64,
 }
@@ -52,6 +55,7 @@ impl Plan {
             } => {
                 if let Ok(queue_id) = u32::try_from(*queue_id) {
                     self.queues.insert((topic.clone(), queue_id));
+                    self.unqueued.insert((topic.clone(), queue_id));
                 }
             }
             Finding::NotFiled { .. }
@@ -61,6 +65,13 @@ impl Plan {
             | Finding::Checkpoint { .. } => {}
         }
         self.rebuild = true;
+    }
+
+    /// Whether messages were found that should be in the queue and are not.
+    pub(super) fn has_lost_entries(&self, past: &PastQueue) -> bool {
+        let (topic, _) = past.name.rsplit_once('@').unwrap_or((&past.name, ""));
+        let queue_id = u32::try_from(past.queue_id).unwrap_or(u32::MAX);
+        self.unqueued.contains(&(topic.to_owned(), queue_id))
     }
 
     /// The plan, a row a step.
@@ -99,12 +110,9 @@ impl Plan {
                 ),
             });
         }
-        for past in &self.offsets {
-            let text = format!(
-                "set the offset of {} in queue {} from {} to the end of the queue",
-                past.name, past.queue_id, past.offset
-            );
-            steps.push(("offset", text));
+        if self.offsets || self.rebuild {
+            let text = "set saved offsets that are past the end of their queue to that end";
+            steps.push(("offsets", text.to_owned()));
         }
         let rows = steps.into_iter();
         rows.map(|(action, text)| json!({"kind": "step", "action": action, "problem": text}))
@@ -147,7 +155,10 @@ impl Plan {
             let file = config.join("consumerOffset.json");
             keep_copy(view.layout().dir(), &file, &repaired.kept_in)?;
             saved::set_offsets(&config, &changes)?;
-            done.push(format!("set {} offsets to the end of their queues", changes.len()));
+            done.push(format!(
+                "set {} offsets to the end of their queues",
+                changes.len()
+            ));
         }
         done.push(format!(
             "what was replaced is in {}",

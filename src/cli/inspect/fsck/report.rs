@@ -75,8 +75,10 @@ impl Report {
         };
         if run.count > 1 {
             let (_, place, _) = &run.same;
-            run.row
-                .insert("place".into(), format!("{place}{}..{}", mark(&run), run.last).into());
+            run.row.insert(
+                "place".into(),
+                format!("{place}{}..{}", mark(&run), run.last).into(),
+            );
             run.row.insert("last".into(), run.last.into());
         }
         run.row.insert("count".into(), run.count.into());
@@ -95,8 +97,11 @@ impl Report {
         self.print(object(row), out)
     }
 
-    /// An offset past the end of its queue.
-    pub(super) fn offset(&mut self, past: PastQueue, out: &mut Out<'_>) -> Result<(), CliError> {
+    /// An offset past the end of its queue. In a queue that has lost entries it may be right.
+    pub(super) fn offset(&mut self, past: &PastQueue, out: &mut Out<'_>) -> Result<(), CliError> {
+        if self.plan.has_lost_entries(past) {
+            return Ok(());
+        }
         let row = json!({
             "part": "offsets",
             "place": format!("{} {}", past.name, past.queue_id),
@@ -104,7 +109,7 @@ impl Report {
             "repair": format!("set to {}", past.max),
             "count": 1,
         });
-        self.plan.offsets.push(past);
+        self.plan.offsets = true;
         self.print(object(row), out)
     }
 
@@ -122,7 +127,12 @@ impl Report {
 
     fn run_of(&self, finding: Finding) -> Run {
         match finding {
-            Finding::Log { at, until, reason } => {
+            Finding::Log {
+                at,
+                until,
+                is_tail,
+                reason,
+            } => {
                 let bytes = until.since(at);
                 let file = self
                     .files
@@ -137,7 +147,7 @@ impl Report {
                     "file": file.map(|file| file.path.display().to_string()),
                     "byte": file.map(|file| at.get() - file.base),
                     "problem": reason.to_string(),
-                    "repair": format!("cut {bytes} B, or bridge them if messages follow"),
+                    "repair": format!("{} {bytes} B", if is_tail { "cut" } else { "bridge" }),
                 }))
             }
             Finding::QueueEntry {
