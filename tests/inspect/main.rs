@@ -5,6 +5,9 @@
     reason = "a panic in a test is a failure and names its place"
 )]
 
+mod expected;
+mod fsck;
+mod more;
 #[path = "../support/golden.rs"]
 mod support_golden;
 

@@ -177,7 +177,7 @@ impl Sink {
     fn message(&mut self, message: &Received) -> Result<(), CliError> {
         match self {
             Self::Lines { out, utc } => {
-                let row = records::row(message, *utc);
+                let row = records::row_with(message, message.body(), records::BodyForm::Auto, *utc);
                 serde_json::to_writer(&mut *out, &row).map_err(io::Error::from)?;
                 out.write_all(b"\n")?;
             }
