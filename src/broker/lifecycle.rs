@@ -88,26 +88,41 @@ impl Broker {
     ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
         let store_host = store_host(&options)?;
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
-        let broker = Arc::new(Self::assemble(options, clock, store, store_host)?);
+        let opened = Arc::clone(&store);
+        let broker = Self::assemble(options, clock, store, store_host)
+            .map(Arc::new)
+            .and_then(|broker| broker.begin(report.clean).map(|()| broker))
+            .inspect_err(|_| {
+                // Nothing was written: the next start need not look for what a crash left.
+                if let Err(error) = opened.shutdown() {
+                    tracing::warn!("the store was not closed in order: {error}");
+                }
+            })?;
+        Ok((broker, report))
+    }
+
+    /// Starts the broker's tasks.
+    fn begin(self: &Arc<Self>, clean: bool) -> Result<(), BrokerError> {
+        let broker = self;
         let tasks = &broker.tasks;
-        tasks.spawn(pull::expire(Arc::clone(&broker)));
-        tasks.spawn(pop::expire(Arc::clone(&broker)));
+        tasks.spawn(pull::expire(Arc::clone(broker)));
+        tasks.spawn(pop::expire(Arc::clone(broker)));
         // What writes messages by itself is for masters: a slave gets them from there.
         if broker.replication.is_slave() {
             broker.store.set_replica(true);
             broker.start_following();
         } else {
-            revive::restore(&broker, report.clean);
-            tasks.spawn(revive::run(Arc::clone(&broker)));
-            tasks.spawn(schedule::run(Arc::clone(&broker)));
-            Timer::start(&broker).map_err(BrokerError::Timer)?;
-            tasks.spawn(transaction::run_ops(Arc::clone(&broker)));
-            tasks.spawn(transaction::run_checks(Arc::clone(&broker)));
+            revive::restore(broker, clean);
+            tasks.spawn(revive::run(Arc::clone(broker)));
+            tasks.spawn(schedule::run(Arc::clone(broker)));
+            Timer::start(broker).map_err(BrokerError::Timer)?;
+            tasks.spawn(transaction::run_ops(Arc::clone(broker)));
+            tasks.spawn(transaction::run_checks(Arc::clone(broker)));
         }
-        tasks.spawn(save_offsets(Arc::clone(&broker)));
-        tasks.spawn(save_progress(Arc::clone(&broker)));
-        tasks.spawn(housekeeping(Arc::clone(&broker)));
-        Ok((broker, report))
+        tasks.spawn(save_offsets(Arc::clone(broker)));
+        tasks.spawn(save_progress(Arc::clone(broker)));
+        tasks.spawn(housekeeping(Arc::clone(broker)));
+        Ok(())
     }
 
     fn assemble(
@@ -263,7 +278,7 @@ impl Broker {
         self.groups.keep();
         self.offsets.keep();
         self.modes.keep();
-        self.schedule.keep();
+        self.schedule.keep(&self.store);
         self.pop.orders.keep();
     }
 }
@@ -322,7 +337,7 @@ async fn save_offsets(broker: Arc<Broker>) {
 async fn save_progress(broker: Arc<Broker>) {
     loop {
         tokio::time::sleep(DELAY_SAVE).await;
-        blocking(&broker, |broker| broker.schedule.keep()).await;
+        blocking(&broker, |broker| broker.schedule.keep(&broker.store)).await;
     }
 }
 

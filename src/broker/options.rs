@@ -256,6 +256,12 @@ broker_options! {
     timer_precision: u32 = 1000 => "timerPrecisionMs";
     /// The farthest time of delivery, in seconds from now.
     timer_max_delay_sec: u32 = 3 * 86_400 => "timerMaxDelaySec";
+    /// Whether messages that arrive for the timer stay in its topic.
+    timer_stop_enqueue: bool = false => "timerStopEnqueue";
+    /// Whether messages that are due stay with the timer.
+    timer_stop_dequeue: bool = false => "timerStopDequeue";
+    /// A tick with more messages takes new ones by chance, one with twice as many none.
+    timer_congest_num_each_slot: i32 = i32::MAX => "timerCongestNumEachSlot";
     /// How many ticks a message waits before it is put back for one more turn.
     timer_roll_window_slot: u32 = 2 * 86_400 => "timerRollWindowSlot";
     /// How often the timer's progress is written while it makes some.

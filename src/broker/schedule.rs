@@ -18,7 +18,7 @@ use crate::base::{LogOffset, QueueId, TopicName};
 use crate::message::{Record, names};
 use crate::protocol::body::offset::{DelayOffsetSerializeWrapper, QueueOffsets};
 use crate::protocol::fastjson;
-use crate::store::Queue;
+use crate::store::{Queue, Store};
 
 /// Messages delivered as one append.
 const BATCH_MAX: usize = 64;
@@ -29,17 +29,30 @@ const RETRY_MS: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     file: DelayOffsetSerializeWrapper,
+    /// As much of it as the file may say: what was delivered so far is on the disk.
+    durable: DelayOffsetSerializeWrapper,
     changes: u64,
 }
 
 impl Progress {
     fn restore(file: DelayOffsetSerializeWrapper) -> Self {
-        Self { file, changes: 0 }
+        Self {
+            durable: file.clone(),
+            file,
+            changes: 0,
+        }
     }
 
     fn set(&mut self, level: i32, offset: i64, now_ms: i64) {
         if self.file.offset_table.insert(level, offset) != Some(offset) {
             next_version(&mut self.file.data_version, now_ms);
+        }
+    }
+
+    /// The log is on the disk as far as it was when `file` was taken from here.
+    fn became_durable(&mut self, file: DelayOffsetSerializeWrapper) {
+        if self.durable != file {
+            self.durable = file;
             self.changes += 1;
         }
     }
@@ -60,7 +73,7 @@ impl Schedule {
     ) -> Self {
         let form = Form {
             changes: |progress: &Progress| progress.changes,
-            encode: |progress: &Progress| fastjson::to_file(&progress.file).unwrap_or_default(),
+            encode: |progress: &Progress| fastjson::to_file(&progress.durable).unwrap_or_default(),
         };
         Self {
             levels_ms,
@@ -90,14 +103,26 @@ impl Schedule {
         self.arrived.notify_one();
     }
 
-    /// Writes the progress if it changed.
-    pub(crate) fn keep(&self) {
+    /// Writes the progress if it changed, as far as the messages delivered are on the disk: after a power cut a message
+    /// may come twice, but none is missing. Blocks.
+    pub(crate) fn keep(&self, store: &Store) {
+        let reached = self.progress.with(|progress| progress.file.clone());
+        if self.progress.with(|progress| progress.durable == reached) {
+            return self.progress.keep();
+        }
+        match store.flush() {
+            Ok(()) => self
+                .progress
+                .with(|progress| progress.became_durable(reached)),
+            Err(error) => tracing::warn!("the progress of delayed messages is not saved: {error}"),
+        }
         self.progress.keep();
     }
 
     /// The file's content as it would be written now.
     pub(crate) fn encoded(&self) -> Vec<u8> {
-        self.progress.encoded()
+        self.progress
+            .with(|progress| fastjson::to_file(&progress.file).unwrap_or_default())
     }
 
     /// How far each level has been delivered.
@@ -266,5 +291,18 @@ mod tests {
         progress.set(3, 1, 11);
         assert_eq!(progress.file.data_version.counter, 1);
         assert_eq!(progress.file.offset_table[&3], 1);
+    }
+
+    #[test]
+    fn the_file_says_what_is_durable_and_no_more() {
+        let mut progress = Progress::default();
+        progress.set(3, 5, 10);
+        assert_eq!(progress.changes, 0);
+        let reached = progress.file.clone();
+        progress.set(3, 9, 11);
+        progress.became_durable(reached);
+        assert_eq!(progress.changes, 1);
+        assert_eq!(progress.durable.offset_table[&3], 5);
+        assert_eq!(progress.file.offset_table[&3], 9);
     }
 }

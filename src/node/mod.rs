@@ -284,14 +284,27 @@ impl RunningBroker {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         tell_recovery(&report);
-        let mut servers = vec![serve(claims.main, Port::main(Arc::clone(&broker)))?];
+        match Self::listen(&broker, claims) {
+            Ok(servers) => Ok(Self { broker, servers }),
+            Err(refused) => {
+                // Left open, the store would look like one after a crash.
+                if let Err(error) = broker.shutdown().await {
+                    tracing::error!(%error, "the store was not closed in order");
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    fn listen(broker: &Arc<Broker>, claims: BrokerPorts) -> Result<Vec<Server>, NodeError> {
+        let mut servers = vec![serve(claims.main, Port::main(Arc::clone(broker)))?];
         if let Some(vip) = claims.vip {
-            servers.push(serve(vip, Port::vip(Arc::clone(&broker)))?);
+            servers.push(serve(vip, Port::vip(Arc::clone(broker)))?);
         }
         if let Some(ha) = claims.ha {
             broker.serve_slaves(|| ha.listen())?;
         }
-        Ok(Self { broker, servers })
+        Ok(servers)
     }
 
     /// Creates the topics asked for and registers with the name servers.

@@ -293,6 +293,30 @@ async fn a_waiting_pull_is_answered_by_the_next_message() {
 }
 
 #[tokio::test]
+async fn a_start_that_fails_leaves_no_sign_of_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    std::fs::create_dir_all(store.join("config")).unwrap();
+    let topics = store.join("config/topics.json");
+    std::fs::write(&topics, "{").unwrap();
+    let options = || {
+        BrokerOptions::new(StoreOptions {
+            log_file_bytes: 1 << 20,
+            index_slots: 100,
+            index_entries: 400,
+            ..StoreOptions::new(&store)
+        })
+    };
+    assert!(Broker::start(options(), Clock::System).is_err());
+    assert!(store.join("commitlog").exists());
+    assert!(!store.join("abort").exists());
+    std::fs::remove_file(topics).unwrap();
+    let (broker, report) = Broker::start(options(), Clock::System).unwrap();
+    assert!(report.clean);
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_far_behind_the_end_is_read_elsewhere() {
     let fixture = Fixture::with(|options| options.cold_read_distance = 600).await;
     let channel = fixture.connect().await;

@@ -355,3 +355,53 @@ async fn ten_thousand_messages_of_one_tick_are_out_at_once() {
     assert!(took < Duration::from_secs(3), "{took:?}");
     fixture.stop().await;
 }
+
+async fn set(channel: &Arc<Channel>, setting: &'static str) {
+    let request = ask(RequestCode::UPDATE_BROKER_CONFIG, &[]).with_body(setting);
+    let done = call(channel, request).await;
+    assert_eq!(done.code, ResponseCode::SUCCESS, "{}", done.remark());
+}
+
+#[tokio::test]
+async fn the_timer_stops_and_goes_on_as_told() {
+    let clock = Clock::manual(NOW);
+    let fixture = start(&clock, tempfile::tempdir().unwrap()).await;
+    let channel = fixture.connect().await;
+    set(&channel, "timerStopDequeue=true").await;
+    call(&channel, send("T", 0, &in_seconds(5), b"x")).await;
+    filed(&fixture).await;
+    clock.advance(60_000);
+    settle(&fixture, "T", 0).await;
+    set(&channel, "timerStopDequeue=false").await;
+    settle(&fixture, "T", 1).await;
+
+    set(&channel, "timerStopEnqueue=true").await;
+    call(&channel, send("T", 0, &in_seconds(7), b"y")).await;
+    clock.advance(60_000);
+    settle(&fixture, "T", 1).await;
+    let offset = || fixture.broker.timer.as_ref().unwrap().check().queue_offset;
+    assert_eq!(offset(), 1);
+    set(&channel, "timerStopEnqueue=false").await;
+    settle(&fixture, "T", 2).await;
+    assert_eq!(offset(), 2);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_tick_takes_no_more_than_twice_its_limit() {
+    let clock = Clock::manual(NOW);
+    let fixture = Fixture::with_clock(clock, |options| options.timer_congest_num_each_slot = 1);
+    let fixture = fixture.await;
+    let channel = fixture.connect().await;
+    for _ in 0..2 {
+        let sent = call(&channel, send("T", 0, &in_seconds(5), b"x")).await;
+        assert_eq!(sent.code, ResponseCode::SUCCESS, "{}", sent.remark());
+    }
+    filed(&fixture).await;
+    let refused = call(&channel, send("T", 0, &in_seconds(5), b"x")).await;
+    assert_eq!(refused.code, ResponseCode::SYSTEM_ERROR);
+    assert!(refused.remark().contains("flow control"));
+    let another = call(&channel, send("T", 0, &in_seconds(60), b"x")).await;
+    assert_eq!(another.code, ResponseCode::SUCCESS, "{}", another.remark());
+    fixture.stop().await;
+}

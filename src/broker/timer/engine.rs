@@ -134,6 +134,11 @@ impl Engine {
         self.files.waiting()
     }
 
+    /// How many messages wait for the tick that begins at `slot_ms`.
+    pub(super) fn count(&self, slot_ms: i64) -> i64 {
+        self.files.count(slot_ms)
+    }
+
     pub(super) fn check(&self) -> Check {
         self.files.check()
     }
@@ -147,13 +152,23 @@ impl Engine {
         self.files.commit()?;
         let now_ms = broker.clock.now_ms();
         let tick_ms = self.tick(now_ms);
-        while let Some(slot_ms) = self.files.next_slot_ms().filter(|slot| *slot < tick_ms) {
+        let (stop_enqueue, stop_dequeue) = {
+            let options = broker.options.load();
+            (options.timer_stop_enqueue, options.timer_stop_dequeue)
+        };
+        let due = |slot: &i64| *slot < tick_ms && !stop_dequeue;
+        while let Some(slot_ms) = self.files.next_slot_ms().filter(due) {
             if self.deliver_slot(broker, timer, slot_ms)?.is_err() {
                 return Ok(Next::Pause(RETRY));
             }
         }
         self.files.pass(tick_ms);
-        let more = match self.file(broker, timer, tick_ms)? {
+        let filed = if stop_enqueue {
+            Ok(false)
+        } else {
+            self.file(broker, timer, tick_ms)?
+        };
+        let more = match filed {
             Ok(more) => more,
             Err(Refused) => return Ok(Next::Pause(RETRY)),
         };
@@ -164,7 +179,7 @@ impl Engine {
         if more {
             return Ok(Next::After(Duration::ZERO));
         }
-        let due_ms = self.files.next_slot_ms();
+        let due_ms = self.files.next_slot_ms().filter(|_| !stop_dequeue);
         let due = due_ms.map_or(Next::Idle, |slot_ms| {
             broker
                 .clock

@@ -8,7 +8,8 @@
 //! late delivers at once what became due meanwhile. After a crash nothing is delivered twice that is in the log
 //! ([`delivered`]); Apache delivers again what it had not noted yet.
 //!
-//! Absent on purpose: flow control by slot (`timerCongestNumEachSlot`), which Apache leaves off, and the `RocksDB` timeline.
+//! Absent on purpose: the `RocksDB` timeline; and `timerSkipUnknownError`, because a message that cannot be read is always
+//! passed over here.
 //!
 //! Lock order: the engine's lock before everything of the store; the other two are leaves.
 
@@ -111,6 +112,16 @@ impl Timer {
         check.queue_offset = self.shown.queue_offset.load(Ordering::Relaxed);
         check.master_queue_offset = check.queue_offset;
         check
+    }
+
+    /// Whether a tick has so many messages that it takes no more (`TimerMessageStore.isReject`): none beyond twice the
+    /// limit, and below that some by `chance` (0 to 999). Waits for the worker, so it is asked only with a limit.
+    pub(crate) fn rejects(&self, out_ms: i64, limit: i32, chance: i64) -> bool {
+        if limit == i32::MAX {
+            return false;
+        }
+        let (count, limit) = (self.engine.lock().count(out_ms), i64::from(limit));
+        count > limit && (count >= limit * 2 || chance * limit.max(1) > 1000 * (count - limit))
     }
 
     /// How many messages wait for their time.

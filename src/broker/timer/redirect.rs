@@ -73,6 +73,14 @@ fn illegal(options: &BrokerOptions) -> Refusal {
     )
 }
 
+/// What a producer is told whose message is due at a tick with too many others.
+pub(crate) fn congested(limit: i32) -> Refusal {
+    let twice = i64::from(limit) * 2;
+    Refusal::error(format!(
+        "timer message is under flow control, max num limit is {twice} or the current value is greater than {limit} and less than {twice}, trigger random flow control"
+    ))
+}
+
 /// Adds what a message in the timer topic must remember. It goes to queue 0 there.
 pub(crate) fn remember(wire: &mut Vec<u8>, out_ms: i64, topic: &str, queue: QueueId) {
     write_pair(wire, names::TIMER_OUT_MS, &out_ms.to_string());

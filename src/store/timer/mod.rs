@@ -253,6 +253,13 @@ impl TimerFiles {
         Ok(found)
     }
 
+    /// How many messages a slot has; 0 if that cannot be read.
+    pub(crate) fn count(&self, slot_ms: i64) -> i64 {
+        let time = slot_ms.div_euclid(self.precision_ms);
+        let slot = self.wheel.slot(time);
+        slot.map_or(0, |slot| slot.count.into())
+    }
+
     /// The messages of a slot have been delivered.
     pub(crate) fn done(&mut self, slot_ms: i64) -> io::Result<()> {
         let time = slot_ms.div_euclid(self.precision_ms);

@@ -71,5 +71,9 @@ pub(super) fn update(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let now_ms = broker.clock.now_ms();
     broker.settings.lock().changed(waiting, now_ms);
     broker.registrar.announce();
+    if let Some(timer) = &broker.timer {
+        // It may have been told to go on.
+        timer.ring();
+    }
     Ok(success())
 }

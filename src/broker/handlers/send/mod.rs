@@ -408,6 +408,12 @@ fn push_one(
     if facts.has_timer && facts.delay_level <= 0 && (half || is_plain(sys_flag)) {
         let now_ms = broker.clock.now_ms();
         timing = redirect::timing(Properties::new(&sends.properties), options, now_ms)?;
+        if let (Timing::Later { out_ms }, Some(timer)) = (timing, &broker.timer) {
+            let limit = options.timer_congest_num_each_slot;
+            if timer.rejects(out_ms, limit, now_ms.rem_euclid(1000)) {
+                return Err(redirect::congested(limit));
+            }
+        }
     }
     let (stored_in, queue_id) = match (timing, dead) {
         // Its delay counts from the commit on.
