@@ -43,6 +43,14 @@ pub enum ClientError {
         /// What is known about the end.
         reason: String,
     },
+    /// The message was stored, and nobody replied to it.
+    #[error("nobody replied within {} ms on topic {topic}", after.as_millis())]
+    NoReply {
+        /// The topic of the request.
+        topic: String,
+        /// How long the call waited.
+        after: Duration,
+    },
     /// The peer answered with an error code.
     #[error("{address} refused {what} with code {code}: {remark}")]
     Refused {

@@ -1,8 +1,8 @@
 //! Requests that brokers send to this client on its own connections.
 //!
 //! Answered or acted on: 40 (members changed), 220 (reset offsets), 221 (report offsets), 307 (running info), 309
-//! (consume one message) and 39 (check a transaction; the checker answers later by a request of its own). Anything else is
-//! answered with "not supported".
+//! (consume one message), 326 (a reply) and 39 (check a transaction; the checker answers later by a request of its own).
+//! Anything else is answered with "not supported".
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use super::members::Members;
 use super::message::Received;
 use super::queue::MessageQueue;
 use super::reports;
+use super::request;
 use super::transaction::{Place, Question};
 
 /// The service behind every connection of a client.
@@ -60,6 +61,10 @@ impl Inbound {
             RequestCode::CHECK_TRANSACTION_STATE => {
                 self.check_transaction(channel, &head, &body)?;
                 None
+            }
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                request::arrived(&self.members, &head, &body)?;
+                Some(Command::response(ResponseCode::SUCCESS))
             }
             code => {
                 tracing::debug!(peer = %channel.peer(), %code, "a request this client does not serve");

@@ -1,15 +1,17 @@
-//! Which groups this client takes part in. Lock order: leaf.
+//! Which groups this client takes part in, and which replies it waits for. Lock order: leaf.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 
 use crate::base::GroupName;
 
 use super::consumer::Core;
 use super::error::ClientError;
+use super::message::Received;
 use super::transaction::Question;
 
 #[derive(Debug, Default)]
@@ -22,9 +24,23 @@ struct Table {
     consumers: BTreeMap<GroupName, Weak<Core>>,
     /// Who answers for a producer group when a broker asks about a transaction.
     checkers: BTreeMap<GroupName, Sender<Question>>,
+    /// Who waits for the reply to which request.
+    requests: BTreeMap<String, oneshot::Sender<Received>>,
 }
 
 impl Members {
+    /// The reply to request `id`, once it is there.
+    pub(crate) fn expect_reply(&self, id: &str) -> oneshot::Receiver<Received> {
+        let (reply, expected) = oneshot::channel();
+        self.0.lock().requests.insert(id.to_owned(), reply);
+        expected
+    }
+
+    /// Whoever waits for the reply to request `id`; from now on nobody does.
+    pub(crate) fn take_reply(&self, id: &str) -> Option<oneshot::Sender<Received>> {
+        self.0.lock().requests.remove(id)
+    }
+
     pub(crate) fn add_producer(&self, group: &GroupName) {
         *self.0.lock().producers.entry(group.clone()).or_default() += 1;
     }

@@ -11,7 +11,7 @@ use super::error::ClientError;
 use super::queue::MessageQueue;
 
 /// The largest body this client unpacks: a packed body of a few kilobytes may claim gigabytes.
-const UNPACKED_MAX: usize = 64 << 20;
+pub(crate) const UNPACKED_MAX: usize = 64 << 20;
 
 /// Names only brokers, or other calls of this client, may set (`MessageConst.STRING_HASH_SET`).
 const RESERVED: &[&str] = &[
@@ -269,7 +269,7 @@ pub struct Received {
     pub body_crc: u32,
     /// The properties, reserved ones included.
     pub properties: PropertiesBuf,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 impl Received {

@@ -28,6 +28,7 @@ mod pull;
 mod queue;
 mod reader;
 mod reports;
+mod request;
 mod route;
 mod routes;
 mod shared;
@@ -45,6 +46,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use crate::base::{BrokerName, GroupName, NameError, QueueId, TopicName};
+pub use crate::message::sysflag::Compression;
 pub use crate::protocol::codes::ResponseCode;
 
 pub use self::admin::{Admin, Boundary, BrokerClock, Clusters, TopicSpec};

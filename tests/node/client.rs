@@ -28,4 +28,6 @@ scenarios!(
     failed_messages_come_again,
     members_share_queues,
     what_is_in_hand_is_finished_first,
+    requests_are_replied_to,
+    packed_and_ordered_messages_are_read,
 );

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rmq::client::{
-    Boundary, Client, ClientError, ClientOptions, Consumer, ConsumerOptions, Message,
+    Boundary, Client, ClientError, ClientOptions, Compression, Consumer, ConsumerOptions, Message,
     ProducerOptions, ReadFrom, ReadOptions, StartFrom, Subscription, TopicSpec,
 };
 
@@ -369,4 +369,66 @@ async fn wait_for(condition: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("it did not happen within 10 s");
+}
+
+/// Whoever asks gets the reply of whoever consumed the question; without a consumer the wait ends.
+pub(crate) async fn requests_are_replied_to(namesrv: &str) {
+    let client = connect(namesrv).await;
+    let topic = make_topic(&client, 1).await;
+    let asking = client
+        .producer("asking", ProducerOptions::default())
+        .expect("a producer");
+    let replier = connect(namesrv).await;
+    let mut consumer = join(&replier, &unique("g"), &topic, "*").await;
+    let replying = replier
+        .producer("replying", ProducerOptions::default())
+        .expect("a producer");
+    let limit = Duration::from_secs(20);
+    let (reply, ()) = tokio::join!(
+        asking.request(Message::new(&topic, "2 + 2"), limit),
+        async {
+            let delivery = consumer.next().await.expect("the question");
+            assert_eq!(delivery.body().as_ref(), b"2 + 2");
+            replying
+                .reply(&delivery, "4")
+                .await
+                .expect("the reply leaves");
+            delivery.ack();
+        }
+    );
+    assert_eq!(reply.expect("a reply").body().as_ref(), b"4");
+
+    consumer.close().await.expect("closed");
+    let limit = Duration::from_millis(300);
+    let error = asking.request(Message::new(&topic, "x"), limit).await;
+    assert!(
+        matches!(error, Err(ClientError::NoReply { .. })),
+        "{error:?}"
+    );
+}
+
+/// Bodies packed in every way come back as they were, and messages with one ordering key are in one queue.
+pub(crate) async fn packed_and_ordered_messages_are_read(namesrv: &str) {
+    let client = connect(namesrv).await;
+    let topic = make_topic(&client, 4).await;
+    let body = "a line that is much like the others\n".repeat(3000);
+    for compression in [Compression::Zlib, Compression::Lz4, Compression::Zstd] {
+        let options = ProducerOptions {
+            compression,
+            ..ProducerOptions::default()
+        };
+        let producer = client.producer("packing", options).expect("a producer");
+        let message = Message::new(&topic, body.clone());
+        producer.send_ordered(message, "k").await.expect("sent");
+    }
+    let options = ReadOptions::default();
+    let mut reader = client.reader(&topic, options).await.expect("a reader");
+    let mut queues = BTreeSet::new();
+    for _ in 0..3 {
+        let message = reader.next().await.expect("read").expect("a message");
+        assert!(message.body().as_ref() == body.as_bytes());
+        assert!(message.store_size < 50_000, "it is stored packed");
+        queues.insert(message.queue.queue);
+    }
+    assert_eq!(queues.len(), 1);
 }

@@ -92,6 +92,10 @@ impl Producer {
         }))
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
     /// The group.
     pub fn group(&self) -> &GroupName {
         &self.0.group
@@ -105,7 +109,17 @@ impl Producer {
 
     /// The same for messages whose reserved properties are meant.
     pub(crate) async fn send_checked(&self, message: Message) -> Result<SendReceipt, ClientError> {
-        let (parcel, id) = self.parcel(message)?;
+        self.send_as(message, RequestCode::SEND_MESSAGE_V2).await
+    }
+
+    /// The same with another request.
+    pub(crate) async fn send_as(
+        &self,
+        message: Message,
+        code: RequestCode,
+    ) -> Result<SendReceipt, ClientError> {
+        let (mut parcel, id) = self.parcel(message)?;
+        parcel.code = code;
         let (queue, reply) = self.deliver(&parcel).await?;
         Self::receipt(queue, &reply, id)
     }
@@ -171,7 +185,7 @@ impl Producer {
         let (route, queues) = self.writable(&parcel.topic).await?;
         let queue = self.choose(&queues, None);
         let address = master(&route, queue)?;
-        let request = self.request(&parcel, queue);
+        let request = self.send_command(&parcel, queue);
         let timeout = self.0.options.send_timeout;
         self.0.shared.net.oneway(&address, request, timeout).await
     }
@@ -319,7 +333,7 @@ impl Producer {
         let began = Instant::now();
         let net = &self.0.shared.net;
         let address = master(route, queue)?;
-        let request = self.request(parcel, queue);
+        let request = self.send_command(parcel, queue);
         let answered = match net.channel(&address, connect_limit).await {
             Ok(_open) => {
                 let left = limit.saturating_sub(began.elapsed());
@@ -342,7 +356,7 @@ impl Producer {
         result
     }
 
-    fn request(&self, parcel: &Parcel, queue: &MessageQueue) -> Command {
+    fn send_command(&self, parcel: &Parcel, queue: &MessageQueue) -> Command {
         let header = SendMessageRequestHeaderV2 {
             producer_group: self.0.group.as_str(),
             topic: parcel.topic.as_str(),
