@@ -116,6 +116,8 @@ impl From<ClientError> for CliError {
             ClientError::Name(_) | ClientError::Usage(_) | ClientError::Message { .. } => {
                 Self::usage(&error)
             }
+            ClientError::NoReply { .. } => Self::new(Exit::Unreachable, &error)
+                .hint("the request itself was stored; is somebody consuming it who replies?"),
             _ if error.is_unreachable() => Self::new(Exit::Unreachable, &error)
                 .hint("is it running (rmq serve)? --namesrv HOST:PORT names another name server"),
             _ => Self::failed(&error),

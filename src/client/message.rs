@@ -133,6 +133,14 @@ impl Message {
         self
     }
 
+    /// Says what the message belongs to: messages with one ordering key stay in order if they go to one queue
+    /// ([`super::Producer::send_ordered`] sees to that).
+    #[must_use]
+    pub fn with_order_key(mut self, key: &str) -> Self {
+        self.properties.set(names::SHARDING_KEY, key);
+        self
+    }
+
     /// Delivers the message later: level 1 is 1 s, 18 is 2 h, as `messageDelayLevel` of the broker says.
     #[must_use]
     pub fn with_delay_level(mut self, level: u32) -> Self {
@@ -177,6 +185,18 @@ impl Message {
     /// The tag.
     pub fn tag(&self) -> Option<&str> {
         self.properties.get(names::TAGS)
+    }
+
+    /// The keys, separated by blanks.
+    pub fn keys(&self) -> Option<&str> {
+        self.properties.get(names::KEYS)
+    }
+
+    /// The properties the application set.
+    pub fn user_properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties
+            .iter()
+            .filter(|(name, _)| !is_reserved_property(name))
     }
 
     /// Whether the broker will hold the message back.

@@ -108,7 +108,7 @@ pub(crate) async fn sent_messages_are_read(namesrv: &str) {
     let batch: Vec<Message> = (0..5)
         .map(|n| Message::new(&topic, format!("batch-{n}")).with_tag("b"))
         .collect();
-    let receipts = producer.send_batch(batch).await.expect("a batch");
+    let receipts = producer.send_batch(&batch).await.expect("a batch");
     assert_eq!(receipts.len(), 5);
     assert_eq!(receipts[4].queue_offset, receipts[0].queue_offset + 4);
     expected.extend((0..5).map(|n| format!("batch-{n}")));

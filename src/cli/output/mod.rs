@@ -227,6 +227,11 @@ impl Sheet<'_> {
         Ok(())
     }
 
+    /// Hands what was printed to whoever reads it; for a listing whose rows come bit by bit.
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        Ok(self.out.flush()?)
+    }
+
     /// Prints what only the end can print (a table, the bracket of a JSON array).
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
         self.begin()?;

@@ -1,159 +1,91 @@
-//! `rmq send`: one message, many, or whatever comes in on stdin.
+//! `rmq send`: one message, many, or whatever comes in.
 //!
-//! Sends overlap up to a window, receipts are printed in the order of the input. What was not acknowledged is named on
-//! stderr, message by message. The first failure that the next message would meet as well (no broker, no topic, no
-//! permission) ends the reading; what is under way is waited for.
+//! A thread makes messages of the input ([`source`]), the plan says which of them travel together ([`plan`]), requests
+//! overlap up to a window ([`carry`]), and what became of each message is told in the order of the input ([`report`])
+//! and kept for a later run ([`ledger`]). The first failure that the next message would meet as well (no broker, no
+//! topic, no permission) ends the reading; what is under way is waited for.
 
-mod groups;
-mod input;
+mod args;
+mod ask;
+mod carry;
+mod dress;
+mod fields;
+mod flow;
+mod ledger;
+mod pace;
+mod plan;
 mod report;
-mod window;
+mod source;
+mod template;
+mod transaction;
 
-use std::pin::pin;
-use std::time::Duration;
+use std::io::{self, BufWriter};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub(crate) use args::Args;
+
+use super::Context;
 use super::exit::{CliError, Exit};
 use super::output::Unit;
 use super::times::parse_time;
-use super::{Context, interrupted};
-use crate::base::units::parse_duration;
-use crate::client::{
-    Client, ClientError, ClientOptions, Message, MessageQueue, Producer, ProducerOptions,
-    SendReceipt,
-};
-use groups::Groups;
-use input::{Cut, Input};
-use report::Report;
-use window::Window;
+use crate::client::{Client, ClientOptions, Compression, MessageQueue, ProducerOptions};
+use args::Compress;
+use carry::Carrier;
+use dress::Dress;
+use flow::Flow;
+use ledger::{Done, Ledger};
+use pace::Pace;
+use plan::{Batching, Plan};
+use report::{Receipts, Report};
+use source::{Item, Maker, Source};
 
-/// Send messages to a topic
-///
-/// Each BODY is a message: text, @FILE, or - for stdin. Without a BODY stdin is the body, or with --lines every line
-/// of it a message. A topic that does not exist is created if the broker allows it.
-#[derive(Debug, clap::Args)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "they are the switches of the command line"
-)]
-pub(crate) struct Args {
-    /// The topic
-    #[arg(value_name = "TOPIC")]
-    topic: String,
-    /// The messages: text, @FILE, or - for stdin
-    #[arg(value_name = "BODY")]
-    bodies: Vec<String>,
-    /// Every line of stdin is a message
-    #[arg(long, conflicts_with = "bodies")]
-    lines: bool,
-    /// Messages on stdin end with a zero byte instead of a line end
-    #[arg(short = '0', long, conflicts_with_all = ["bodies", "lines"])]
-    null: bool,
-    /// Form of stdin: jsonl takes what 'consume -o jsonl' printed
-    #[arg(long, value_enum, value_name = "FORM", conflicts_with_all = ["bodies", "lines", "null"])]
-    input: Option<InputForm>,
-    /// Tag that consumers filter by
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
-    /// Key to find the message by; may be repeated
-    #[arg(short, long, value_name = "KEY")]
-    key: Vec<String>,
-    /// Property of the message; may be repeated
-    #[arg(short = 'H', long = "property", value_name = "NAME=VALUE", value_parser = parse_property)]
-    property: Vec<(String, String)>,
-    /// Send each message so many times
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
-    count: u64,
-    /// Send to this queue only; with several brokers name one with --broker
-    #[arg(long, value_name = "N")]
-    queue: Option<u32>,
-    /// The broker of --queue
-    #[arg(long, value_name = "NAME", requires = "queue")]
-    broker: Option<String>,
-    /// Deliver later: level 1 (1 s) to 18 (2 h)
-    #[arg(long, value_name = "LEVEL", conflicts_with_all = ["delay", "at", "batch"])]
-    delay_level: Option<u32>,
-    /// Deliver after so long
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with_all = ["at", "batch"])]
-    delay: Option<Duration>,
-    /// Deliver at this time
-    #[arg(long, value_name = "TIME", conflicts_with = "batch")]
-    at: Option<String>,
-    /// Do not wait for acknowledgements
-    #[arg(long, conflicts_with_all = ["batch", "queue"])]
-    oneway: bool,
-    /// Send up to N messages in one request
-    #[arg(long, value_name = "N", conflicts_with = "queue", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
-    /// Requests under way at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    window: u32,
-    /// Longest time for one message, all tries together
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
-    timeout: Duration,
-    /// Tries on another broker after a failure
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    retry: u32,
-    /// Producer group
-    #[arg(long, value_name = "GROUP", default_value = "rmq_send")]
-    producer_group: String,
-    /// Do not pack bodies of 4 KiB and more
-    #[arg(long)]
-    no_compress: bool,
-    /// Show what would be sent
-    #[arg(long)]
-    dry_run: bool,
-}
-
-/// The forms of stdin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum InputForm {
-    /// All of it is one body
-    Text,
-    /// Every line is a message as consume -o jsonl prints it
-    Jsonl,
-}
-
-fn parse_property(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
-            Ok((name.to_owned(), value.to_owned()))
-        }
-        _ => Err("write NAME=VALUE".to_owned()),
-    }
-}
+/// Chunks of messages that are made ahead of need.
+const CHUNKS_AHEAD: usize = 4;
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let deliver_at_ms = deliver_at(args, context)?;
-    let given = if args.bodies.is_empty() {
-        input::stdin_is_given()?;
-        None
+    args.transaction.check()?;
+    let source = if args.transaction.only_checks {
+        Source::Bodies(Vec::new())
     } else {
-        Some(input::from_arguments(&args.topic, &args.bodies)?)
+        Source::new(args)?
     };
-    let dress = Dress {
-        tag: args.tag.clone(),
-        keys: args.key.clone(),
-        properties: args.property.clone(),
-        delay_level: args.delay_level,
-        deliver_at_ms,
+    let total = source.total(args.count);
+    let done = match &args.resume {
+        Some(path) => Done::read(path)?,
+        None => Done::default(),
+    };
+    let skipped = done.skipped();
+    let maker = Maker {
+        topic: args.topic.clone(),
+        dress: Dress::new(args, deliver_at(args, context)?),
+        count: args.count,
+        done,
+        clock: context.clock.clone(),
     };
     context.block_on(async {
-        let total = given.as_ref().map_or(0, |given| {
-            args.count
-                .saturating_mul(u64::try_from(given.len()).unwrap_or(u64::MAX))
-        });
-        let inputs = inputs(args, given);
+        let (out, mut items) = mpsc::channel(CHUNKS_AHEAD);
+        tokio::task::spawn_blocking(move || source.run(maker, out));
         if args.dry_run {
-            return dry_run(inputs, args, &dress, context).await;
+            return dry_run(&mut items, context).await;
         }
         let client = Client::connect(context.name_servers(), ClientOptions::default()).await?;
-        let sender = Sender::new(&client, args).await?;
-        let ended = send_all(inputs, args, &dress, &sender, total, context).await;
-        drop(sender);
+        let ended = if args.transaction.is_meant() {
+            transaction::run(args, &client, &mut items, context).await
+        } else if args.request {
+            ask::run(args, &client, &mut items, total, context).await
+        } else {
+            let input = Input {
+                items,
+                total,
+                skipped,
+            };
+            send(args, &client, input, context).await
+        };
         client.close().await;
         ended
     })
@@ -171,72 +103,22 @@ fn deliver_at(args: &Args, context: &Context) -> Result<Option<i64>, CliError> {
         .transpose()
 }
 
-/// The bodies one by one, read as fast as they are sent.
-fn inputs(args: &Args, given: Option<Vec<Input>>) -> mpsc::Receiver<Input> {
-    let room = usize::try_from(args.batch.unwrap_or(1).max(args.window)).unwrap_or(64);
-    let (out, inputs) = mpsc::channel(room);
-    let cut = match (args.input, args.lines, args.null) {
-        (Some(InputForm::Jsonl), ..) => Cut::Jsonl,
-        (_, true, _) => Cut::At(b'\n'),
-        (_, _, true) => Cut::At(0),
-        _ => Cut::Whole,
-    };
-    let topic = args.topic.clone();
-    tokio::task::spawn_blocking(move || match given {
-        Some(given) => {
-            for input in given {
-                if out.blocking_send(input).is_err() {
-                    return;
-                }
-            }
-        }
-        None => input::read_stdin_into(&topic, cut, &out),
-    });
-    inputs
-}
-
-/// What every message gets besides its body.
-struct Dress {
-    tag: Option<String>,
-    keys: Vec<String>,
-    properties: Vec<(String, String)>,
-    delay_level: Option<u32>,
-    deliver_at_ms: Option<i64>,
-}
-
-impl Dress {
-    fn put_on(&self, mut message: Message) -> Message {
-        if let Some(tag) = &self.tag {
-            message = message.with_tag(tag);
-        }
-        if !self.keys.is_empty() {
-            message = message.with_keys(&self.keys);
-        }
-        for (name, value) in &self.properties {
-            message = message.with_property(name, value);
-        }
-        if let Some(level) = self.delay_level {
-            message = message.with_delay_level(level);
-        }
-        if let Some(at_ms) = self.deliver_at_ms {
-            message = message.with_delivery_time_ms(at_ms);
-        }
-        message
-    }
-}
-
 async fn dry_run(
-    mut inputs: mpsc::Receiver<Input>,
-    args: &Args,
-    dress: &Dress,
+    items: &mut mpsc::Receiver<Vec<Item>>,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let mut sheet = context.output.listing(report::COLUMNS, &report::plan_line);
-    let mut count = 0;
-    while let Some(input) = inputs.recv().await {
-        let message = dress.put_on(input.message?);
-        for _ in 0..args.count {
-            sheet.row(&report::plan(&message))?;
+    let mut sheet = context
+        .output
+        .listing(report::PLAN_COLUMNS, &report::plan_line);
+    let mut count = 0_u64;
+    while let Some(chunk) = items.recv().await {
+        for item in chunk {
+            let message = item.message?;
+            sheet.row(&report::plan(
+                item.place,
+                &message,
+                item.order_key.as_deref(),
+            ))?;
             count += 1;
         }
     }
@@ -245,56 +127,108 @@ async fn dry_run(
     Ok(Exit::Ok)
 }
 
-/// How messages leave.
-#[derive(Clone)]
-struct Sender {
-    producer: Producer,
-    oneway: bool,
-    batch: bool,
-    target: Option<MessageQueue>,
+/// Messages as they are made.
+struct Input {
+    items: mpsc::Receiver<Vec<Item>>,
+    /// How many there will be, if that is known.
+    total: Option<u64>,
+    /// How many are left out, because an earlier run has seen them stored.
+    skipped: Arc<AtomicU64>,
 }
 
-impl Sender {
-    async fn new(client: &Client, args: &Args) -> Result<Self, CliError> {
-        let options = ProducerOptions {
-            send_timeout: args.timeout,
-            retries: args.retry,
-            compress_from_bytes: (!args.no_compress)
-                .then_some(ProducerOptions::default().compress_from_bytes)
-                .flatten(),
-            ..ProducerOptions::default()
-        };
-        let target = match args.queue {
-            Some(queue) => Some(target(client, args, queue).await?),
-            None => None,
-        };
-        Ok(Self {
-            producer: client.producer(&args.producer_group, options)?,
-            oneway: args.oneway,
-            batch: args.batch.is_some(),
-            target,
-        })
-    }
+async fn send(
+    args: &Args,
+    client: &Client,
+    input: Input,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let total = input.total;
+    let line = |row: &Value| report::line(row, context);
+    let receipts = if args.tee {
+        Receipts::Bodies {
+            out: BufWriter::with_capacity(64 << 10, io::stdout()),
+            delimiter: match (&args.delimiter, args.null) {
+                (Some(delimiter), _) => delimiter.0.clone(),
+                (None, true) => vec![0],
+                (None, false) => b"\n".to_vec(),
+            },
+        }
+    } else if args.quiet {
+        Receipts::Nothing
+    } else {
+        Receipts::Rows(context.output.listing(report::COLUMNS, &line))
+    };
+    let options = report::Options {
+        receipts,
+        ledger: open_ledger(args)?,
+        progress: context.output.progress(total.unwrap_or(0), Unit::Count),
+        total,
+        skipped: input.skipped,
+        fail_fast: args.fail_fast,
+    };
+    let options_of_producer = producer_options(args, total);
+    let group = args.producer_group.as_deref().unwrap_or("rmq_send");
+    let producer = client.producer(group, options_of_producer.clone())?;
+    let target = match args.queue {
+        Some(queue) => Some(target(client, args, queue).await?),
+        None => None,
+    };
+    let flow = Flow {
+        carrier: Carrier::new(producer.clone(), args.oneway, args.window),
+        producer,
+        topic: args.topic.clone(),
+        target,
+        plan: Plan::new(batching(args, &options_of_producer)),
+        pace: Pace::new(args.rate, tokio::time::Instant::now()),
+        report: Report::new(options, context),
+    };
+    flow.run(input.items).await
+}
 
-    /// Sends what travels together. Without acknowledgements there are no receipts.
-    async fn send(self, mut messages: Vec<Message>) -> Result<Vec<SendReceipt>, ClientError> {
-        if self.batch {
-            return self.producer.send_batch(messages).await;
-        }
-        let Some(message) = messages.pop() else {
-            return Ok(Vec::new());
-        };
-        match &self.target {
-            _ if self.oneway => {
-                self.producer.send_oneway(message).await?;
-                Ok(Vec::new())
-            }
-            Some(queue) => {
-                let receipt = self.producer.send_to_queue(message, queue).await?;
-                Ok(vec![receipt])
-            }
-            None => Ok(vec![self.producer.send(message).await?]),
-        }
+fn open_ledger(args: &Args) -> Result<Option<Ledger>, CliError> {
+    let path = args.report.as_ref().or(args.resume.as_ref());
+    // A report that is read in this run is gone on with, not begun anew.
+    path.map(|path| Ledger::open(path, args.resume.as_ref() == Some(path)))
+        .transpose()
+}
+
+/// What may travel together: delayed messages and those nobody acknowledges may not.
+fn batching(args: &Args, options: &ProducerOptions) -> Batching {
+    let alone = args.oneway
+        || args.delay.is_some()
+        || args.at.is_some()
+        || args.delay_level.is_some()
+        || args.topic.starts_with("%RETRY%");
+    match args.batch {
+        _ if alone => Batching::Alone,
+        Some(1) => Batching::Alone,
+        Some(size) => Batching::Fixed(usize::try_from(size).unwrap_or(usize::MAX)),
+        None => Batching::Auto {
+            alone_from: options.compress_from_bytes.unwrap_or(64 << 10),
+        },
+    }
+}
+
+fn producer_options(args: &Args, total: Option<u64>) -> ProducerOptions {
+    let options = if total == Some(1) {
+        ProducerOptions::default()
+    } else {
+        ProducerOptions::windowed()
+    };
+    ProducerOptions {
+        send_timeout: args.timeout,
+        retries: args.retry.unwrap_or(options.retries),
+        latency_fault: args.latency_fault,
+        compress_from_bytes: match args.compress {
+            Some(Compress::None) => None,
+            _ => options.compress_from_bytes,
+        },
+        compression: match args.compress {
+            Some(Compress::Lz4) => Compression::Lz4,
+            Some(Compress::Zstd) => Compression::Zstd,
+            Some(Compress::Zlib | Compress::None) | None => Compression::Zlib,
+        },
+        ..options
     }
 }
 
@@ -322,52 +256,4 @@ async fn target(client: &Client, args: &Args, queue: u32) -> Result<MessageQueue
             args.topic
         ))),
     }
-}
-
-async fn send_all(
-    inputs: mpsc::Receiver<Input>,
-    args: &Args,
-    dress: &Dress,
-    sender: &Sender,
-    total: u64,
-    context: &Context,
-) -> Result<Exit, CliError> {
-    let line = |row: &Value| report::line(row, context);
-    let from_stdin = total == 0;
-    let sheet = if from_stdin {
-        context.output.stream(report::COLUMNS, &line)
-    } else {
-        context.output.listing(report::COLUMNS, &line)
-    };
-    let progress = context.output.progress(total, Unit::Count);
-    let mut report = Report::new(sheet, progress, context, total);
-    let mut interrupted = pin!(interrupted());
-    let mut under_way = Window::new(args.window);
-    let mut groups = Groups::new(inputs, args.count, args.batch.unwrap_or(1));
-    let mut reading = true;
-    while reading || !under_way.is_empty() {
-        tokio::select! {
-            biased;
-            () = &mut interrupted, if !report.was_interrupted() => {
-                report.interrupted();
-                reading = false;
-            }
-            // The oldest first: receipts are printed in the order of the input.
-            (names, answer) = under_way.oldest(), if !under_way.is_empty() => {
-                reading &= report.answered(&names, answer)?;
-            }
-            group = groups.next(), if reading && under_way.has_room() => match group {
-                None => reading = false,
-                Some(Err(error)) => report.unreadable(&error),
-                Some(Ok(group)) => {
-                    let (names, messages) = group
-                        .into_iter()
-                        .map(|(name, message)| (name, dress.put_on(message)))
-                        .unzip();
-                    under_way.push(names, sender.clone().send(messages));
-                }
-            }
-        }
-    }
-    report.finish()
 }

@@ -144,18 +144,33 @@ impl Producer {
         key: &str,
     ) -> Result<SendReceipt, ClientError> {
         let queue = self.queue_for_key(message.topic(), key).await?;
-        let message = message.with_property(names::SHARDING_KEY, key);
-        self.send_to_queue(message, &queue).await
+        self.send_to_queue(message.with_order_key(key), &queue)
+            .await
     }
 
     /// The queue that messages with this ordering key go to, by Java's hash of the key
     /// (`SelectMessageQueueByHash`), so that Java producers and this one agree.
     pub async fn queue_for_key(&self, topic: &str, key: &str) -> Result<MessageQueue, ClientError> {
-        let topic = TopicName::parse(topic)?;
-        let (_, mut queues) = self.writable(&topic).await?;
-        let count = i64::try_from(queues.len()).unwrap_or(i64::MAX);
+        let mut queues = self.queues(topic).await?;
+        let at = Self::nth_for_key(queues.len(), key);
+        Ok(queues.swap_remove(at))
+    }
+
+    /// The queues of a topic that can be written, of which there is at least one, in their order.
+    pub async fn queues(&self, topic: &str) -> Result<Vec<MessageQueue>, ClientError> {
+        let (_, queues) = self.writable(&TopicName::parse(topic)?).await?;
+        Ok(queues)
+    }
+
+    /// Which of so many queues an ordering key belongs to; see [`Producer::queue_for_key`].
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn nth_for_key(queues: usize, key: &str) -> usize {
+        let count = i64::try_from(queues).unwrap_or(i64::MAX);
         let at = (i64::from(java_string_hash(key)) % count).unsigned_abs();
-        Ok(queues.swap_remove(usize::try_from(at).unwrap_or_default()))
+        usize::try_from(at).unwrap_or_default()
     }
 
     /// Stores a half message; [`super::TransactionProducer`] ends it. Also returns the id of the transaction.
@@ -192,10 +207,7 @@ impl Producer {
 
     /// Sends messages of one topic as one request. They are stored next to each other in one queue, all of them or
     /// none; the receipts are in their order. Delayed messages and retry topics cannot travel in a batch.
-    pub async fn send_batch(
-        &self,
-        messages: Vec<Message>,
-    ) -> Result<Vec<SendReceipt>, ClientError> {
+    pub async fn send_batch(&self, messages: &[Message]) -> Result<Vec<SendReceipt>, ClientError> {
         let (parcel, ids) = Parcel::batch(&self.0.shared, &self.0.options, messages)?;
         let (queue, reply) = self.deliver(&parcel).await?;
         Self::receipts(queue, &reply, ids)
@@ -204,7 +216,7 @@ impl Producer {
     /// The same for one queue, with the rules of [`Producer::send_to_queue`].
     pub async fn send_batch_to_queue(
         &self,
-        messages: Vec<Message>,
+        messages: &[Message],
         queue: &MessageQueue,
     ) -> Result<Vec<SendReceipt>, ClientError> {
         let (parcel, ids) = Parcel::batch(&self.0.shared, &self.0.options, messages)?;

@@ -7,6 +7,7 @@ use crate::base::TopicName;
 use crate::client::error::ClientError;
 use crate::client::message::Message;
 use crate::client::shared::Shared;
+use crate::message::properties::write_pair;
 use crate::message::{batch, compress, names, sysflag};
 use crate::protocol::codes::RequestCode;
 
@@ -65,7 +66,7 @@ impl Parcel {
     pub(super) fn batch(
         shared: &Shared,
         options: &ProducerOptions,
-        messages: Vec<Message>,
+        messages: &[Message],
     ) -> Result<(Self, Vec<String>), ClientError> {
         let refuse = |reason: &str| ClientError::Message {
             reason: reason.to_owned(),
@@ -74,7 +75,7 @@ impl Parcel {
         let mut properties = Vec::new();
         let mut ids = Vec::with_capacity(messages.len());
         let mut topic: Option<TopicName> = None;
-        for mut message in messages {
+        for message in messages {
             message.check_property_names()?;
             match &topic {
                 Some(topic) if topic.as_str() == message.topic => {
@@ -88,9 +89,9 @@ impl Parcel {
                     "a delayed message or one for a retry topic cannot travel in a batch",
                 ));
             }
-            ids.push(set_standard_properties(shared, &mut message));
             properties.clear();
             message.properties.write_to(&mut properties);
+            ids.push(write_standard_properties(shared, message, &mut properties));
             if !batch::encode_entry(&mut body, message.flag, &message.body, &properties) {
                 return Err(refuse("the properties are larger than a message can hold"));
             }
@@ -131,6 +132,19 @@ fn set_standard_properties(shared: &Shared, message: &mut Message) -> String {
     }
     let id = shared.unique_id();
     properties.set(names::UNIQ_KEY, id.as_str());
+    id
+}
+
+/// The same behind the properties of a message that is part of a batch.
+fn write_standard_properties(shared: &Shared, message: &Message, wire: &mut Vec<u8>) -> String {
+    if message.properties.get(names::WAIT).is_none() {
+        write_pair(wire, names::WAIT, "true");
+    }
+    if let Some(id) = message.properties.get(names::UNIQ_KEY) {
+        return id.to_owned();
+    }
+    let id = shared.unique_id();
+    write_pair(wire, names::UNIQ_KEY, &id);
     id
 }
 

@@ -150,8 +150,8 @@ async fn what_must_stay_in_its_queue_is_tried_once() {
     let message = || Message::new("T", "x");
     assert!(producer.send_to_queue(message(), &queue).await.is_err());
     assert!(producer.send_ordered(message(), "user-7").await.is_err());
-    let batch = vec![message(), message()];
-    assert!(producer.send_batch_to_queue(batch, &queue).await.is_err());
+    let batch = [message(), message()];
+    assert!(producer.send_batch_to_queue(&batch, &queue).await.is_err());
     let there = if queue.broker.as_str() == "a" { &a } else { &b };
     assert_eq!(there.seen(SEND).len(), 2);
     assert_eq!(there.seen(RequestCode::SEND_BATCH_MESSAGE).len(), 1);
@@ -197,7 +197,7 @@ async fn a_one_way_message_is_never_tried_again() {
     // The answer to a later request proves that the first one was dealt with.
     assert!(
         producer
-            .send_batch(vec![Message::new("T", "y")])
+            .send_batch(&[Message::new("T", "y")])
             .await
             .is_err()
     );
