@@ -101,7 +101,13 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn print(&mut self, reply: &Received) -> Result<(), CliError> {
         if let Some(sheet) = &mut self.sheet {
-            sheet.row(&records::row(reply, self.context.global.utc))?;
+            let form = records::BodyForm::default();
+            sheet.row(&records::row_with(
+                reply,
+                reply.body(),
+                form,
+                self.context.global.utc,
+            ))?;
             return sheet.flush();
         }
         let mut body = reply.body().to_vec();
