@@ -1,6 +1,5 @@
 //! Message ids: the one that names a place in a commit log, and the one a client makes.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,9 +8,13 @@ use crate::base::LogOffset;
 
 /// Writes `bytes` as upper-case hex.
 fn hex_upper(out: &mut String, bytes: &[u8]) {
+    // By hand: ids are made for every message, and the formatting machinery would be most of their cost.
     for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02X}");
+        for digit in [byte >> 4, byte & 0xF] {
+            if let Some(digit) = char::from_digit(u32::from(digit), 16) {
+                out.push(digit.to_ascii_uppercase());
+            }
+        }
     }
 }
 

@@ -314,7 +314,12 @@ impl Render for Jsonl {
     }
 
     fn row(&mut self, row: &Value, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", pick(row, self.picked.as_ref()))
+        match &self.picked {
+            // Streams have millions of rows: they are not copied first.
+            None => serde_json::to_writer(&mut *out, row)?,
+            picked => write!(out, "{}", pick(row, picked.as_ref()))?,
+        }
+        out.write_all(b"\n")
     }
 
     fn end(&mut self, _: &mut dyn Write) -> io::Result<()> {

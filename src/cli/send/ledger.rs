@@ -129,7 +129,7 @@ impl Done {
                 break;
             }
             let whole = line.ends_with(b"\n");
-            match serde_json::from_slice::<Entry<'_>>(&line) {
+            match serde_json::from_slice::<Entry<'_>>(line.trim_ascii_end()) {
                 Ok(entry) if DONE.contains(&entry.outcome) => done.add(entry.line, entry.crc),
                 Ok(_) => {}
                 // The last line of a run that was killed; or such a line that was ended later.
