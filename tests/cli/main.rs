@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod generated;
 mod messages;
+mod send;
 mod serve;
 
 use std::ffi::OsStr;

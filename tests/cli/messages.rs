@@ -36,6 +36,10 @@ impl Node {
         Self { child, namesrv }
     }
 
+    pub(super) fn name_server(&self) -> &str {
+        &self.namesrv
+    }
+
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = rmq(args);
         command.args(["--namesrv", &self.namesrv]);

@@ -13,6 +13,7 @@ mod support;
 
 mod apache;
 mod unfinished;
+mod send;
 
 use std::collections::BTreeSet;
 

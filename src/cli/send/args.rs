@@ -19,7 +19,7 @@ Examples:
   tail -f app.log | rmq send logs --lines
   rmq send orders --lines --key-field .id --order-by .user < events.jsonl
   rmq consume orders -o jsonl | rmq send copy --input jsonl
-  rmq send orders --count 1000 --template '{\"n\":{{n}},\"at\":\"{{now}}\"}' --rate 200/s
+  rmq send orders --count 1000 --template '{\"n\":{{ n }},\"at\":\"{{ now }}\"}' --rate 200/s
   rmq send orders --lines --report r.jsonl < big.txt || rmq send orders --lines --resume r.jsonl < big.txt
   rmq send rpc --request --timeout 2s '{\"q\":1}'
   rmq send orders --transaction --exec './book.sh' --check './booked.sh' --linger 2m '{\"id\":42}'";
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(short = '0', long, help_heading = "Input", conflicts_with = "lines")]
     pub(super) null: bool,
     /// Messages end with this text instead of a line end; \t \n \r \0 \xHH are understood
-    #[arg(short = 'D', long, help_heading = "Input", value_name = "DELIM", conflicts_with_all = ["lines", "null"], value_parser = parse_delimiter)]
+    #[arg(short = 'D', long, help_heading = "Input", value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["lines", "null"], value_parser = parse_delimiter)]
     pub(super) delimiter: Option<Delimiter>,
     /// Form of the input: jsonl takes what 'consume -o jsonl' printed
     #[arg(long, help_heading = "Input", value_enum, value_name = "FORM", conflicts_with_all = ["lines", "null", "delimiter"])]
@@ -66,7 +66,7 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     pub(super) count: u64,
-    /// Make each body from a pattern: {{n}} {{now}} {{now_ms}} {{uuid}} {{random A B}}
+    /// Make bodies from a pattern: {{ n }} {{ now }} {{ now_ms }} {{ uuid }} {{ random 1 9 }}
     #[arg(long, help_heading = "Input", value_name = "TEXT", conflicts_with_all = ["bodies", "lines", "null", "delimiter", "input"], value_parser = Template::parse)]
     pub(super) template: Option<Template>,
     /// Stop reading at the first message that cannot be read or sent
