@@ -12,8 +12,8 @@
 mod support;
 
 mod apache;
-mod unfinished;
 mod send;
+mod unfinished;
 
 use std::collections::BTreeSet;
 

@@ -38,11 +38,10 @@ impl Flow<'_> {
         let mut interrupted = pin!(interrupted());
         let mut reading = true;
         loop {
-            self.send_what_may_leave(reading).await;
+            let wake = self.send_what_may_leave(reading).await;
             if !reading && self.plan.waiting() == 0 && self.carrier.is_empty() {
                 return self.report.finish();
             }
-            let wake = self.wakes_at();
             let goes_on = tokio::select! {
                 biased;
                 () = &mut interrupted, if !self.report.was_interrupted() => {
@@ -71,30 +70,21 @@ impl Flow<'_> {
         }
     }
 
-    async fn send_what_may_leave(&mut self, more: bool) {
-        while self.carrier.has_room() {
+    /// Sends as much as the window and the pace allow. Returns when more may leave by the mere passing of time.
+    async fn send_what_may_leave(&mut self, more: bool) -> Option<Instant> {
+        while self.carrier.has_room() && self.plan.waiting() > 0 {
             let now = Instant::now();
             let allowed = self.pace.allowed(self.plan.waiting(), now);
             if allowed == 0 {
-                return;
+                return self.pace.next_at();
             }
             let Some(request) = self.plan.next(allowed, more, now) else {
-                return;
+                return self.plan.held_until(now);
             };
             self.pace.left(request.slots.len());
             self.carrier.send(request).await;
         }
-    }
-
-    /// When something that waits may leave by the mere passing of time.
-    fn wakes_at(&self) -> Option<Instant> {
-        if self.plan.waiting() == 0 || !self.carrier.has_room() {
-            return None;
-        }
-        let now = Instant::now();
-        let paced = self.pace.next_at().filter(|at| *at > now);
-        let held = self.plan.held_until().filter(|at| *at > now);
-        paced.max(held)
+        None
     }
 
     /// Takes messages in. `false` if no more should be read; what came before is still sent.
