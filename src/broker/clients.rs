@@ -330,6 +330,13 @@ impl<H: Clone> Clients<H> {
         self.producers.iter()
     }
 
+    /// All consumer groups, with how many members each has.
+    pub(crate) fn consumer_groups(&self) -> impl Iterator<Item = (&GroupName, usize)> {
+        self.consumers
+            .iter()
+            .map(|(group, entry)| (group, entry.members.len()))
+    }
+
     /// The members of a producer group.
     pub(crate) fn producers(&self, group: &str) -> Option<&BTreeMap<u64, Member<H>>> {
         self.producers.get(group)

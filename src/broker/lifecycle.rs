@@ -236,6 +236,13 @@ impl Broker {
         Ok(())
     }
 
+    /// Why sends are refused at the moment, if they are.
+    pub(crate) fn write_refusal(&self) -> Option<String> {
+        self.store
+            .write_refusal()
+            .map(|refusal| refusal.to_string())
+    }
+
     /// Begins to register with the name servers; call it once the port is served.
     pub(crate) fn announce(self: &Arc<Self>) {
         self.tasks.spawn(registration::run(Arc::clone(self)));

@@ -18,6 +18,7 @@ mod handlers;
 mod kept;
 mod lifecycle;
 mod locks;
+mod metrics;
 mod modes;
 mod offsets;
 mod options;
@@ -78,6 +79,7 @@ use crate::store::{LIGHT_QUEUE_PREFIX, Queue, Store};
 use crate::sys::Clock;
 
 pub(crate) use lifecycle::BrokerError;
+pub(crate) use metrics::BrokerMetrics;
 pub(crate) use options::{BrokerOptions, OptionError};
 pub(crate) use port::Port;
 pub(crate) use replication::BrokerRole;

@@ -232,6 +232,16 @@ impl Stats {
         self.named.lock().get(&(name, key.to_owned())).cloned()
     }
 
+    /// The totals of one kind, by key.
+    pub(crate) fn totals(&self, name: StatsName) -> Vec<(String, u64)> {
+        let named = self.named.lock();
+        named
+            .range((name, String::new())..)
+            .take_while(|((kind, _), _)| *kind == name)
+            .map(|((_, key), counter)| (key.clone(), counter.total()))
+            .collect()
+    }
+
     /// Takes a sample of everything. `day` numbers the local days.
     pub(crate) fn sample(&self, now_ms: i64, day: i64) {
         let totals = [

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::Context;
 use super::exit::{CliError, Exit};
 use super::output::Format;
-use crate::node::config::{ConfigError, Flags, Role, TopicSpec, is_setting_variable, load};
+use crate::node::config::{
+    ConfigError, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
+};
 use crate::node::{Node, NodeError, ReadyInfo, StopSignals};
 
 /// Run the node: name server and broker
@@ -76,6 +78,9 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     broker_port: Option<u16>,
+    /// Port of /livez, /readyz and /metrics; 0 for any free one, off for none [default: 8082 if it is free]
+    #[arg(long, value_name = "PORT", env = "RMQ_HTTP", hide_env_values = true)]
+    http: Option<HttpPort>,
     /// Host that clients are told to connect to
     #[arg(
         long,
@@ -232,6 +237,7 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
         }
         match *flag {
             "--broker-port" => flags.broker_port = Some(0),
+            "--http" => flags.http = HttpPort::At(0),
             _ => flags.port = Some(0),
         }
         loaded = load(flags, environment()).map_err(|error| config_error(&error))?;
@@ -256,6 +262,11 @@ fn flags(args: Args, context: &Context) -> Flags {
         listen,
         port: args.port.or(free_port),
         broker_port: args.broker_port.or(free_port),
+        // Who takes free ports shares the machine with other nodes.
+        http: args.http.unwrap_or(match args.port.or(free_port) {
+            Some(0) => HttpPort::At(0),
+            _ => HttpPort::Usual,
+        }),
         advertise: args.advertise,
         namesrv: context.global.namesrv.clone(),
         fsync: args.fsync.map(|when| when == Fsync::Always),
@@ -340,6 +351,8 @@ fn ready_document(ready: &ReadyInfo, took_ms: i64) -> Value {
         "broker": address(ready.broker),
         "brokerPort": ready.broker.map(|address| address.port()),
         "vipPort": ready.broker_vip.map(|address| address.port()),
+        "http": address(ready.http),
+        "httpPort": ready.http.map(|address| address.port()),
         "advertised": ready.advertised,
         "brokerName": ready.broker_name,
         "dataDir": ready.data_dir,
@@ -406,6 +419,9 @@ fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
                 ready.name_servers.join(" ")
             };
             line("registers at", &name_servers, "");
+        }
+        if let Some(address) = ready.http {
+            line("http", &address.to_string(), "/metrics /readyz /livez");
         }
         let topics = ready
             .topics

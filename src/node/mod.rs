@@ -8,6 +8,7 @@
 //! Absent on purpose: printing and exit codes, which belong to `cli`.
 
 pub mod config;
+mod http;
 pub(crate) mod machine;
 mod ports;
 pub mod saved;
@@ -25,6 +26,8 @@ use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
 use crate::namesrv::{NameServer, NamesrvOptions};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
+use config::HttpPort;
+use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
 
 pub(crate) use crate::sys::Clock;
@@ -109,6 +112,8 @@ pub struct ReadyInfo {
     pub broker: Option<SocketAddr>,
     /// Where it listens for requests that must not wait behind others.
     pub broker_vip: Option<SocketAddr>,
+    /// Where it answers `/livez`, `/readyz` and `/metrics`.
+    pub http: Option<SocketAddr>,
     /// The address clients are told to connect to.
     pub advertised: Option<String>,
     /// The broker's name.
@@ -150,6 +155,7 @@ impl ReadyInfo {
 #[derive(Debug)]
 pub struct Node {
     ready: ReadyInfo,
+    http: Option<(HttpServer, Arc<Watched>)>,
     namesrv: Option<Server>,
     broker: Option<RunningBroker>,
     ephemeral: Option<TempDir>,
@@ -193,6 +199,7 @@ impl Node {
             namesrv: None,
             broker: None,
             broker_vip: None,
+            http: None,
             advertised: None,
             broker_name: None,
             name_servers: Vec::new(),
@@ -202,6 +209,15 @@ impl Node {
             ephemeral: options.ephemeral.is_some(),
             virtual_clock: options.virtual_clock,
         };
+
+        let http = match http_claim(&options)? {
+            Some(claim) => {
+                let watched = Arc::new(Watched::default());
+                Some((HttpServer::start(claim, Arc::clone(&watched))?, watched))
+            }
+            None => None,
+        };
+        ready.http = http.as_ref().map(|(server, _)| server.address());
 
         let mut namesrv = None;
         if let Some(claim) = namesrv_claim {
@@ -236,8 +252,13 @@ impl Node {
             running.announce(&options.topics, &mut ready).await;
             broker = Some(running);
         }
+        if let Some((_, watched)) = &http {
+            let broker = broker.as_ref().map(|running| Arc::clone(&running.broker));
+            watched.serving(broker);
+        }
         Ok(Self {
             ready,
+            http,
             namesrv,
             broker,
             ephemeral: options.ephemeral,
@@ -252,6 +273,9 @@ impl Node {
     /// Stops in order: the broker takes leave of its name servers, answers what waits and closes its store; then the
     /// name server goes.
     pub async fn stop(self) {
+        if let Some((_, watched)) = &self.http {
+            watched.stopping();
+        }
         if let Some(running) = self.broker {
             for server in &running.servers {
                 server.shutdown(GRACE).await;
@@ -344,6 +368,21 @@ fn tell_recovery(report: &RecoveryReport) {
             length,
             "an unfinished record was cut off the end of the commit log"
         );
+    }
+}
+
+/// The port for those who watch the node. One that was not asked for is done without if somebody else has it.
+fn http_claim(options: &NodeOptions) -> Result<Option<Claim>, NodeError> {
+    match options.http {
+        HttpPort::Off => Ok(None),
+        HttpPort::At(port) => Claim::new(options.listen, port, "--http").map(Some),
+        HttpPort::Usual => {
+            let claim = Claim::new(options.listen, config::USUAL_HTTP_PORT, "--http");
+            if let Err(error) = &claim {
+                tracing::info!("no /metrics and /readyz: {error}");
+            }
+            Ok(claim.ok())
+        }
     }
 }
 

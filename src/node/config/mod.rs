@@ -55,6 +55,34 @@ impl Role {
     }
 }
 
+/// Where the node answers those who watch it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpPort {
+    /// On [`USUAL_HTTP_PORT`], if it is free.
+    #[default]
+    Usual,
+    /// On this port; 0 for any free one.
+    At(u16),
+    /// Nowhere.
+    Off,
+}
+
+/// The HTTP port of a node that was not told one.
+pub const USUAL_HTTP_PORT: u16 = 8082;
+
+impl std::str::FromStr for HttpPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| "write a port, 0 for any free one, or off".to_owned())
+    }
+}
+
 /// What the command line says. `None` and empty mean "not said".
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -74,6 +102,8 @@ pub struct Flags {
     pub port: Option<u16>,
     /// `--broker-port`.
     pub broker_port: Option<u16>,
+    /// `--http`.
+    pub http: HttpPort,
     /// `--advertise`.
     pub advertise: Option<String>,
     /// `--namesrv`: name servers to register with.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::apache_keys::is_apache_key;
 use super::layers::{Given, Layers};
-use super::{BadSetting, ConfigError, Flags, Loaded, Origin, Role};
+use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
 use crate::base::TopicName;
 use crate::base::units::parse_bytes;
 use crate::broker::{BrokerOptions, BrokerRole, OptionError};
@@ -31,6 +31,8 @@ pub struct NodeOptions {
     pub(crate) namesrv: NamesrvOptions,
     /// Its `listen_port` may be 0, and its `namesrv_addr` does not hold this node's own name server.
     pub(crate) broker: BrokerOptions,
+    /// Where it answers those who watch it.
+    pub(crate) http: HttpPort,
     /// Topics to create before the node is ready.
     pub(crate) topics: Vec<TopicSpec>,
     /// The data directory, if it is to disappear.
@@ -109,6 +111,7 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         namesrv_port,
         namesrv,
         broker,
+        http: flags.http,
         topics: flags.topics.clone(),
         ephemeral,
         virtual_clock: flags.virtual_clock,

@@ -1,0 +1,220 @@
+//! The node's HTTP port, for whoever watches it: `/livez`, `/readyz`, `/metrics`.
+//!
+//! Alive is a process that answers. Ready is one that takes messages: the store is recovered and accepts writes, and the
+//! listeners take connections. The port opens before the store does, so that a probe can tell "starting" from "gone".
+//!
+//! Absent on purpose: anything that changes the node. Nothing here asks who is asking.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::NodeError;
+use super::ports::Claim;
+use crate::broker::{Broker, BrokerMetrics};
+
+/// The form that Prometheus asks for (OpenMetrics).
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+/// How many may watch at a time; more wait until one of them is done.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the node is doing.
+#[derive(Default)]
+enum State {
+    /// Opening the store.
+    #[default]
+    Starting,
+    /// Serving, with this broker if it has one.
+    Serving(Option<Arc<Broker>>),
+    /// On its way out.
+    Stopping,
+}
+
+/// What the port tells.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<State>);
+
+impl Watched {
+    /// From now on the node is ready, as far as its store is.
+    pub(super) fn serving(&self, broker: Option<Arc<Broker>>) {
+        *self.0.lock() = State::Serving(broker);
+    }
+
+    /// From now on it is not.
+    pub(super) fn stopping(&self) {
+        *self.0.lock() = State::Stopping;
+    }
+
+    /// Why the node is not ready, if it is not.
+    fn unready(&self) -> Option<String> {
+        match &*self.0.lock() {
+            State::Starting => Some("starting".to_owned()),
+            State::Stopping => Some("stopping".to_owned()),
+            State::Serving(broker) => broker.as_ref().and_then(|broker| broker.write_refusal()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let mut registry = Registry::default();
+        if let State::Serving(Some(broker)) = &*self.0.lock() {
+            registry.register_collector(Box::new(BrokerMetrics::new(Arc::clone(broker))));
+        }
+        let mut out = String::new();
+        // Writing to a string fails only if a collector does, and then a part is better than nothing.
+        if text::encode(&mut out, &registry).is_err() {
+            tracing::warn!("the metrics are not complete");
+        }
+        out
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
+            refused.headers_mut().insert(ALLOW, allowed);
+            return refused;
+        }
+        match path {
+            "/livez" => plain(StatusCode::OK, "ok\n"),
+            "/readyz" => match self.unready() {
+                None => plain(StatusCode::OK, "ok\n"),
+                Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
+            "/metrics" => typed(StatusCode::OK, METRICS_TYPE, self.metrics()),
+            "/" => plain(StatusCode::OK, "rmq: /livez /readyz /metrics\n"),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "there are /livez, /readyz and /metrics\n",
+            ),
+        }
+    }
+}
+
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    typed(status, TEXT_TYPE, body)
+}
+
+fn typed(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let content_type = hyper::header::HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+/// The port, served until this is dropped.
+#[derive(Debug)]
+pub(super) struct HttpServer {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl HttpServer {
+    /// Serves `watched` on a claimed port.
+    pub(super) fn start(claim: Claim, watched: Arc<Watched>) -> Result<Self, NodeError> {
+        let address = claim.address();
+        let accepting = tokio::spawn(accept(claim.listen()?, watched));
+        Ok(Self { address, accepting })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, watched: Arc<Watched>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Connections end with the task that accepted them.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        while connections.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file handles, most likely: trying again at once would only burn the processor.
+                tracing::warn!("the HTTP port cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let watched = Arc::clone(&watched);
+        connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = watched.answer(request.method(), request.uri().path());
+                // Bodies are not looked at; a client that sends one anyway may send only a little.
+                drop(Limited::new(request.into_body(), 1024));
+                async { Ok::<_, Infallible>(response) }
+            });
+            let served = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!("an HTTP connection broke: {error}");
+            }
+            drop(place);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn alive_is_not_ready() {
+        let watched = Watched::default();
+        let status = |path: &str| watched.answer(&Method::GET, path).status().as_u16();
+        assert_eq!((status("/livez"), status("/readyz")), (200, 503));
+        watched.serving(None);
+        assert_eq!((status("/livez"), status("/readyz")), (200, 200));
+        watched.stopping();
+        assert_eq!((status("/livez"), status("/readyz")), (200, 503));
+        assert_eq!(status("/x"), 404);
+        assert_eq!(watched.answer(&Method::POST, "/livez").status(), 405);
+        let metrics = watched.answer(&Method::GET, "/metrics").into_body();
+        let text = metrics.collect().await.unwrap().to_bytes();
+        assert_eq!(text, "# EOF\n");
+    }
+}
