@@ -23,6 +23,10 @@ pub enum FlushMode {
 
 /// Everything a store needs to know to open a directory.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct StoreOptions {
     /// The store directory (Apache's `storePathRootDir`).
     pub dir: PathBuf,

@@ -113,6 +113,7 @@ impl Store {
     }
 
     /// As [`Store::get`], for a filter that wants to see records too.
+    #[allow(clippy::missing_panics_doc, reason = "nothing can lie before 0")]
     pub fn get_matching(
         &self,
         queue: &Queue,

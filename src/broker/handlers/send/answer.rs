@@ -140,7 +140,6 @@ pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) 
                 batch_uniq_id: Some(unique).filter(|_| one.inner_batch),
                 msg_region: Some(&options.region_id),
                 trace_on: Some(if options.trace_on { "true" } else { "false" }),
-                ..SendMessageResponseHeader::default()
             };
             Envelope::response(one.serialization, one.opaque, code).encode(&header, 0, out);
         }

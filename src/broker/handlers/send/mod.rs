@@ -408,12 +408,7 @@ fn push_one(
     if facts.has_timer && facts.delay_level <= 0 && (half || is_plain(sys_flag)) {
         let now_ms = broker.clock.now_ms();
         timing = redirect::timing(Properties::new(&sends.properties), options, now_ms)?;
-        if let (Timing::Later { out_ms }, Some(timer)) = (timing, &broker.timer) {
-            let limit = options.timer_congest_num_each_slot;
-            if timer.rejects(out_ms, limit, now_ms.rem_euclid(1000)) {
-                return Err(redirect::congested(limit));
-            }
-        }
+        check_congestion(broker, options, timing, now_ms)?;
     }
     let (stored_in, queue_id) = match (timing, dead) {
         // Its delay counts from the commit on.
@@ -478,6 +473,24 @@ fn push_one(
         half: None,
     });
     Ok(())
+}
+
+/// Whether the tick at which a message is due takes one more.
+fn check_congestion(
+    broker: &Broker,
+    options: &BrokerOptions,
+    timing: Timing,
+    now_ms: i64,
+) -> Result<(), Refusal> {
+    let limit = options.timer_congest_num_each_slot;
+    match (timing, &broker.timer) {
+        (Timing::Later { out_ms }, Some(timer))
+            if timer.rejects(out_ms, limit, now_ms.rem_euclid(1000)) =>
+        {
+            Err(redirect::congested(limit))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the message waits for its producer's decision. Old consumers send transactional messages back by a plain
