@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    client, clock, completion, config, consume, ctx, doctor, explain, generate, group, inspect,
-    man, send, serve, topic, trace, why,
+    broker, client, clock, cluster, completion, config, consume, ctx, doctor, explain, generate,
+    group, inspect, man, msg, nsconf, send, serve, topic, trace, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -79,11 +79,15 @@ pub(crate) enum Command {
     Inspect(Box<inspect::Args>),
     Topic(Box<topic::Args>),
     Group(Box<group::Args>),
+    Msg(msg::Args),
     Client(client::Args),
     Doctor(doctor::Args),
     Trace(trace::Args),
     Why(why::Args),
     Explain(explain::Args),
+    Broker(broker::Args),
+    Cluster(cluster::Args),
+    Nsconf(nsconf::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),

@@ -6,8 +6,10 @@
 //! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
 
 mod args;
+mod broker;
 mod client;
 mod clock;
+mod cluster;
 mod completion;
 mod config;
 mod consume;
@@ -20,6 +22,8 @@ mod generate;
 mod group;
 mod inspect;
 mod man;
+mod msg;
+mod nsconf;
 mod output;
 mod plan;
 mod records;
@@ -195,11 +199,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Inspect(args) => inspect::run(*args, &context),
         Command::Topic(args) => topic::run(*args, &context),
         Command::Group(args) => group::run(*args, &context),
+        Command::Msg(args) => msg::run(args, &context),
         Command::Client(args) => client::run(args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Trace(args) => trace::run(&args, &context),
         Command::Why(args) => why::run(&args, &context),
         Command::Explain(args) => explain::run(&args, &context),
+        Command::Broker(args) => broker::run(args, &context),
+        Command::Cluster(args) => cluster::run(&args, &context),
+        Command::Nsconf(args) => nsconf::run(args, &context),
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),

@@ -39,13 +39,14 @@ impl Admin {
     pub async fn clusters(&self) -> Result<Clusters, ClientError> {
         let code = RequestCode::GET_BROKER_CLUSTER_INFO;
         let info: ClusterInfo = self.fetch_from_name_server(code, &NoHeader).await?;
-        let mut brokers: Vec<RouteBroker> = info
-            .broker_addr_table
-            .into_values()
-            .map(RouteBroker::from)
-            .collect();
-        brokers.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Clusters { brokers })
+        Ok(Clusters::from(info))
+    }
+
+    /// All broker groups, as one name server knows them.
+    pub async fn clusters_at(&self, name_server: &str) -> Result<Clusters, ClientError> {
+        let code = RequestCode::GET_BROKER_CLUSTER_INFO;
+        let info: ClusterInfo = self.fetch(name_server, code, &NoHeader).await?;
+        Ok(Clusters::from(info))
     }
 
     /// The broker groups that have a master now; an error if there is none.
@@ -65,6 +66,18 @@ impl Admin {
             });
         }
         Ok(masters)
+    }
+}
+
+impl From<ClusterInfo> for Clusters {
+    fn from(info: ClusterInfo) -> Self {
+        let mut brokers: Vec<RouteBroker> = info
+            .broker_addr_table
+            .into_values()
+            .map(RouteBroker::from)
+            .collect();
+        brokers.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { brokers }
     }
 }
 
