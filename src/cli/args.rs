@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    broker, client, clock, cluster, completion, config, consume, ctx, doctor, explain, generate,
-    group, inspect, man, msg, nsconf, send, serve, topic, trace, why,
+    acl, broker, check, client, clock, cluster, completion, config, consume, ctx, doctor, explain,
+    generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic, trace, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -88,11 +88,15 @@ pub(crate) enum Command {
     Broker(broker::Args),
     Cluster(cluster::Args),
     Nsconf(nsconf::Args),
+    Acl(acl::Args),
+    Check(check::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),
     Completion(completion::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Mqadmin(mqadmin::Args),
     #[command(hide = true)]
     Generate(generate::Args),
 }
@@ -107,6 +111,7 @@ impl Command {
                 | Self::Ctx(_)
                 | Self::Completion(_)
                 | Self::Man(_)
+                | Self::Mqadmin(_)
                 | Self::Generate(_)
         )
     }

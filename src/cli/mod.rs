@@ -5,8 +5,10 @@
 //!
 //! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
 
+mod acl;
 mod args;
 mod broker;
+mod check;
 mod client;
 mod clock;
 mod cluster;
@@ -22,6 +24,7 @@ mod generate;
 mod group;
 mod inspect;
 mod man;
+mod mqadmin;
 mod msg;
 mod nsconf;
 mod output;
@@ -40,6 +43,7 @@ mod why;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -48,7 +52,8 @@ use tracing_subscriber::EnvFilter;
 use crate::client::{Client, ClientOptions};
 use crate::node::Clock;
 use args::{Cli, Command, Global};
-use exit::CliError;
+use exit::{CliError, Exit};
+use mqadmin::Translated;
 use output::Output;
 use settings::Settings;
 
@@ -172,7 +177,18 @@ async fn terminated() {
 }
 
 /// Runs one command line and says how the process should end.
+///
+/// A program of the name `mqadmin` takes the spelling of Apache's tool.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().map(Path::new).and_then(Path::file_stem);
+    if program.is_some_and(|name| name == "mqadmin") {
+        args.splice(..1, ["rmq".into(), "mqadmin".into()]);
+    }
+    run_line(args)
+}
+
+fn run_line(args: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -208,6 +224,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Broker(args) => broker::run(args, &context),
         Command::Cluster(args) => cluster::run(&args, &context),
         Command::Nsconf(args) => nsconf::run(args, &context),
+        Command::Acl(args) => acl::run(args, &context),
+        Command::Check(args) => check::run(&args, &context),
+        Command::Mqadmin(args) => match mqadmin::translate(&args) {
+            Ok(Translated::Line(line)) => return run_line(line),
+            Ok(Translated::Text(text)) => {
+                let printed = context.output.raw(text.as_bytes());
+                printed.map(|()| Exit::Ok)
+            }
+            Err(error) => Err(error),
+        },
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),

@@ -135,6 +135,13 @@ impl Step {
         self
     }
 
+    /// It is to be taken although nothing that is shown changes.
+    #[must_use]
+    pub(crate) fn anyway(mut self) -> Self {
+        self.outcome = Outcome::Planned;
+        self
+    }
+
     /// Whether it is still to be taken.
     pub(crate) fn is_planned(&self) -> bool {
         self.outcome == Outcome::Planned
@@ -146,7 +153,11 @@ impl Step {
         self.outcome = if self.now == self.after {
             Outcome::Done
         } else {
-            self.error = Some(format!("{} was found afterwards", self.now));
+            let now = match &self.now {
+                Value::Null => "nothing".to_owned(),
+                found => found.to_string(),
+            };
+            self.error = Some(format!("{}: {now} was found afterwards", self.name));
             Outcome::Different
         };
     }

@@ -270,6 +270,16 @@ impl Store {
         *self.shared.retention.lock() = options.clone();
     }
 
+    /// Deletes log files past their time, whatever the hour, and what points to them.
+    pub(crate) fn delete_expired(&self) {
+        self.shared.delete_expired();
+    }
+
+    /// Deletes queue and index files that point only to messages that are gone.
+    pub(crate) fn delete_pointless_files(&self) {
+        self.shared.delete_pointless_files();
+    }
+
     /// Deletes a topic's queues. Its messages stay in the log until retention gets to them. Appends wait meanwhile; what
     /// is appended to the topic after that goes to new queues.
     pub fn delete_topic(&self, topic: &TopicName) -> Result<(), StoreError> {

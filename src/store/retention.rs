@@ -126,6 +126,17 @@ impl Shared {
         gone.len()
     }
 
+    /// What the hours of `deleteWhen` are for, at once.
+    pub(crate) fn delete_expired(&self) {
+        self.delete_log_files(false);
+        self.delete_pointless_files();
+    }
+
+    /// Deletes queue and index files that point only to messages that are gone.
+    pub(crate) fn delete_pointless_files(&self) {
+        self.delete_derived_files(self.log.min());
+    }
+
     fn delete_derived_files(&self, log_min: u64) {
         for queue in self.queues.all() {
             let first = queue.entry(queue.min_offset().get());

@@ -92,6 +92,9 @@ pub(super) struct CreateArgs {
     /// Leave groups that exist as they are
     #[arg(long)]
     if_missing: bool,
+    /// Change groups that exist and are not as wanted
+    #[arg(long, conflicts_with = "if_missing")]
+    or_change: bool,
     #[command(flatten)]
     targets: Targets,
     #[command(flatten)]
@@ -207,17 +210,22 @@ pub(super) async fn create(
             let mut config = args.wanted.applied(fresh)?;
             if let Some(found) = &found {
                 let same = args.wanted.applied(found.clone())? == *found;
-                if !same && !args.if_missing {
+                if !same && !args.if_missing && !args.or_change {
                     return Err(CliError::failed(format!(
                         "group {group} is on {} already, with {}",
                         master.name,
                         described(found)
                     ))
-                    .hint("rmq group set changes it; --if-missing leaves it as it is"));
+                    .hint("--or-change changes it; --if-missing leaves it as it is"));
                 }
-                config = found.clone();
+                config = if args.or_change {
+                    args.wanted.applied(found.clone())?
+                } else {
+                    found.clone()
+                };
             }
-            let step = Step::new("create", "group", group, &master.name);
+            let action = if found.is_some() { "change" } else { "create" };
+            let step = Step::new(action, "group", group, &master.name);
             plan.steps
                 .push(step.change(found.as_ref().map(described), described(&config)));
             work.push((master.clone(), config));

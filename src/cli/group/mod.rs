@@ -16,6 +16,8 @@ use super::gather::gather;
 use super::targets::Target;
 use crate::client::admin::{Admin, ConsumerConnection};
 
+pub(crate) use show::must_exist;
+
 /// List, show, create, change and delete consumer groups, and move their offsets
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

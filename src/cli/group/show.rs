@@ -181,7 +181,7 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
 }
 
 /// Fails if no broker has the group. Brokers are asked for all groups, because asking for one can create it.
-pub(super) async fn must_exist(
+pub(crate) async fn must_exist(
     group: &str,
     masters: &[Target],
     admin: &Admin,

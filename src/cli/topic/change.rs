@@ -110,6 +110,9 @@ pub(super) struct CreateArgs {
     /// Leave topics that exist as they are
     #[arg(long)]
     if_missing: bool,
+    /// Change topics that exist and are not as wanted
+    #[arg(long, conflicts_with = "if_missing")]
+    or_change: bool,
     #[command(flatten)]
     targets: Targets,
     #[command(flatten)]
@@ -200,17 +203,22 @@ pub(super) async fn create(
             let found = admin.topic_config_at(&master.address, topic).await?;
             if let Some(found) = &found {
                 let same = args.wanted.applied(found.clone())? == *found;
-                if !same && !args.if_missing {
+                if !same && !args.if_missing && !args.or_change {
                     return Err(CliError::failed(format!(
                         "topic {topic} is on {} already, with {}",
                         master.name,
                         described(found)
                     ))
-                    .hint("rmq topic set changes it; --if-missing leaves it as it is"));
+                    .hint("--or-change changes it; --if-missing leaves it as it is"));
                 }
-                config = found.clone();
+                config = if args.or_change {
+                    args.wanted.applied(found.clone())?
+                } else {
+                    found.clone()
+                };
             }
-            let step = Step::new("create", "topic", topic, &master.name);
+            let action = if found.is_some() { "change" } else { "create" };
+            let step = Step::new(action, "topic", topic, &master.name);
             plan.steps
                 .push(step.change(found.as_ref().map(described), described(&config)));
             work.push((master.clone(), config));
@@ -434,7 +442,7 @@ pub(super) async fn remove(
     context: &Context,
 ) -> Result<Exit, CliError> {
     let masters = args.targets.masters(admin).await?;
-    let everywhere = args.targets.brokers.is_empty() && args.targets.cluster.is_none();
+    let everywhere = args.targets.brokers.is_empty();
     let mut plan = Plan::default();
     for topic in &args.topics {
         plan.steps
@@ -449,7 +457,8 @@ pub(super) async fn remove(
     let names = args.topics.join(" ");
     let question = format!("Deleting {names} with all messages");
     if plan.agreed(args.consent, Danger::Name(&question, &names), context)? {
-        take_removal(&mut plan.steps, &masters, admin).await;
+        let cluster = args.targets.cluster.as_deref();
+        take_removal(&mut plan.steps, &masters, cluster, admin).await;
     }
     plan.finish(context)
 }
@@ -485,7 +494,12 @@ pub(super) async fn removal(
     Ok(steps)
 }
 
-pub(super) async fn take_removal(steps: &mut [Step], masters: &[Target], admin: &Admin) {
+pub(super) async fn take_removal(
+    steps: &mut [Step],
+    masters: &[Target],
+    cluster: Option<&str>,
+    admin: &Admin,
+) {
     let mut failed = std::collections::BTreeSet::new();
     for step in steps.iter_mut().filter(|step| step.is_planned()) {
         let topic = step.name.clone();
@@ -508,7 +522,7 @@ pub(super) async fn take_removal(steps: &mut [Step], masters: &[Target], admin: 
             step.skip("a broker still has it");
         } else {
             let name_server = step.at.clone();
-            let forgotten = admin.forget_topic_at(&name_server, &topic, None).await;
+            let forgotten = admin.forget_topic_at(&name_server, &topic, cluster).await;
             step.settle(forgotten);
         }
     }

@@ -105,7 +105,7 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
     let steps = &mut plan.steps[closing..waiting];
     let end = wait(steps, topic, args.timeout, admin, context).await?;
     if end == Exit::Ok {
-        take_removal(&mut plan.steps[waiting..], &masters, admin).await;
+        take_removal(&mut plan.steps[waiting..], &masters, None, admin).await;
     } else {
         plan.skip_rest("the topic is not drained");
     }

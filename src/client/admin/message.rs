@@ -15,6 +15,7 @@ use super::{Admin, no};
 use crate::client::error::ClientError;
 use crate::client::message::{Received, decode_block};
 use crate::client::net::unreadable;
+use crate::client::queue::MessageQueue;
 
 /// Messages of a topic that carry a key.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +135,21 @@ impl Admin {
             ResponseCode::SYSTEM_ERROR | ResponseCode::QUERY_NOT_FOUND => Ok(None),
             _ => Err(no(broker, code, &reply)),
         }
+    }
+
+    /// The message at an offset of a queue; `None` if it is not there (any more).
+    pub async fn message_at_offset(
+        &self,
+        queue: &MessageQueue,
+        offset: i64,
+    ) -> Result<Option<Received>, ClientError> {
+        let entries = self.consume_queue(queue, offset, 1, None).await?;
+        let Some(entry) = entries.queue_data.first() else {
+            return Ok(None);
+        };
+        let address = self.shared.read_address(queue, 0).await?;
+        self.message_at(&address, &queue.broker, entry.physic_offset)
+            .await
     }
 
     /// Whether a text can be an id that names a place in a broker's log, and which. Ids made by producers have the same

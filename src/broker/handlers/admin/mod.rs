@@ -1,5 +1,6 @@
 //! Requests of administrators, one file per subject.
 
+mod clean;
 mod clock;
 mod config;
 mod connection;
@@ -56,6 +57,9 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::GET_TIMER_METRICS => timer::metrics(broker),
         Code::EXCHANGE_BROKER_HA_INFO => status::exchange(broker, request),
         Code::GET_BROKER_HA_STATUS => status::ha_status(broker),
+        Code::CLEAN_EXPIRED_CONSUMEQUEUE => clean::expired_queues(broker),
+        Code::CLEAN_UNUSED_TOPIC => clean::unused_topics(broker),
+        Code::DELETE_EXPIRED_COMMITLOG => clean::expired_log(broker),
         Code::RMQ_CLOCK => clock::clock(broker, request),
         code => Err(unknown(code)),
     }
