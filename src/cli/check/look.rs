@@ -22,7 +22,7 @@ pub(super) async fn look(
             group,
             topic,
             limits,
-        } => lag(group, topic.as_deref(), (limits.warn, limits.crit), admin).await,
+        } => lag(group, topic.as_deref(), limits.or(1000, 10_000), admin).await,
         What::Behind {
             group,
             topic,
@@ -34,9 +34,9 @@ pub(super) async fn look(
             let limits = (ms(warn), ms(crit));
             behind(group, topic.as_deref(), limits, admin, context).await
         }
-        What::Members { group, limits } => members(group, (limits.warn, limits.crit), admin).await,
-        What::Dlq { group, limits } => dead(group, (limits.warn, limits.crit), admin).await,
-        What::Disk { limits } => disk((limits.warn, limits.crit), admin).await,
+        What::Members { group, limits } => members(group, limits.or(1, 1), admin).await,
+        What::Dlq { group, limits } => dead(group, limits.or(1, 100), admin).await,
+        What::Disk { limits } => disk(limits.or(75, 85), admin).await,
         What::Brokers => brokers(admin).await,
         What::Topic { topic } => routed(topic, admin).await,
     }

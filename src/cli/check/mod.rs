@@ -49,7 +49,7 @@ enum What {
         #[arg(long, value_name = "TOPIC")]
         topic: Option<String>,
         #[command(flatten)]
-        limits: Limits<1000, 10_000>,
+        limits: Limits,
     },
     /// How long ago the oldest message was stored that a group has not consumed
     Behind {
@@ -72,7 +72,7 @@ enum What {
         #[arg(long, value_name = "GROUP")]
         group: String,
         #[command(flatten)]
-        limits: Limits<1, 1>,
+        limits: Limits,
     },
     /// Dead letters of a group
     Dlq {
@@ -80,12 +80,12 @@ enum What {
         #[arg(long, value_name = "GROUP")]
         group: String,
         #[command(flatten)]
-        limits: Limits<1, 100>,
+        limits: Limits,
     },
     /// How full the disks of brokers are, in percent
     Disk {
         #[command(flatten)]
-        limits: Limits<75, 85>,
+        limits: Limits,
     },
     /// Whether every broker answers and every group has a master
     Brokers,
@@ -97,15 +97,22 @@ enum What {
     },
 }
 
-/// Limits with their defaults.
+/// Limits; the defaults depend on what is checked.
 #[derive(Clone, Copy, Debug, clap::Args)]
-struct Limits<const WARN: i64, const CRIT: i64> {
-    /// Warn from here on
-    #[arg(long, value_name = "N", default_value_t = WARN)]
-    warn: i64,
-    /// Critical from here on
-    #[arg(long, value_name = "N", default_value_t = CRIT)]
-    crit: i64,
+struct Limits {
+    /// Warn from here on [default: lag 1000, members 1, dlq 1, disk 75]
+    #[arg(long, value_name = "N")]
+    warn: Option<i64>,
+    /// Critical from here on [default: lag 10000, members 1, dlq 100, disk 85]
+    #[arg(long, value_name = "N")]
+    crit: Option<i64>,
+}
+
+impl Limits {
+    /// Both limits, with what holds where nothing is said.
+    fn or(self, warn: i64, crit: i64) -> (i64, i64) {
+        (self.warn.unwrap_or(warn), self.crit.unwrap_or(crit))
+    }
 }
 
 /// Runs the command.
