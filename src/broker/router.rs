@@ -107,6 +107,9 @@ pub(crate) fn may_block(code: Code) -> bool {
             | Code::GET_BROKER_CONSUME_STATS
             | Code::QUERY_CONSUME_TIME_SPAN
             | Code::QUERY_CONSUME_QUEUE
+            | Code::CLEAN_EXPIRED_CONSUMEQUEUE
+            | Code::CLEAN_UNUSED_TOPIC
+            | Code::DELETE_EXPIRED_COMMITLOG
     )
 }
 

@@ -42,13 +42,6 @@ impl Admin {
         Ok(Clusters::from(info))
     }
 
-    /// All broker groups, as one name server knows them.
-    pub async fn clusters_at(&self, name_server: &str) -> Result<Clusters, ClientError> {
-        let code = RequestCode::GET_BROKER_CLUSTER_INFO;
-        let info: ClusterInfo = self.fetch(name_server, code, &NoHeader).await?;
-        Ok(Clusters::from(info))
-    }
-
     /// The broker groups that have a master now; an error if there is none.
     pub async fn masters(&self) -> Result<Vec<(BrokerName, String)>, ClientError> {
         let clusters = self.clusters().await?;

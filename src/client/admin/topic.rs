@@ -84,13 +84,6 @@ impl Admin {
         Ok(sorted(list.topic_list))
     }
 
-    /// The names of all topics, as one name server knows them.
-    pub async fn topics_at(&self, name_server: &str) -> Result<Vec<String>, ClientError> {
-        let code = RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER;
-        let list: TopicList = self.fetch(name_server, code, &NoHeader).await?;
-        Ok(sorted(list.topic_list))
-    }
-
     /// The names of the topics of one cluster.
     pub async fn cluster_topics(&self, cluster: &str) -> Result<Vec<String>, ClientError> {
         let code = RequestCode::GET_TOPICS_BY_CLUSTER;
