@@ -14,7 +14,6 @@ use crate::protocol::header::group::UnregisterClientRequestHeader;
 use super::topic::sorted;
 use super::{Admin, Clusters, written};
 use crate::client::error::ClientError;
-use crate::client::route::RouteBroker;
 
 /// The producer group a broker is asked for its time under. It exists for the length of one question.
 const PROBE_GROUP: &str = "rmq-doctor";
@@ -52,13 +51,7 @@ impl Admin {
     pub async fn clusters_at(&self, name_server: &str) -> Result<Clusters, ClientError> {
         let code = RequestCode::GET_BROKER_CLUSTER_INFO;
         let info: ClusterInfo = self.fetch(name_server, code, &NoHeader).await?;
-        let mut brokers: Vec<RouteBroker> = info
-            .broker_addr_table
-            .into_values()
-            .map(RouteBroker::from)
-            .collect();
-        brokers.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Clusters { brokers })
+        Ok(Clusters::from(info))
     }
 
     /// The names of all topics, as one name server knows them.
