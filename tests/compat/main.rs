@@ -14,6 +14,7 @@ mod support;
 mod apache;
 mod send;
 mod unfinished;
+mod doctor;
 
 use std::collections::BTreeSet;
 

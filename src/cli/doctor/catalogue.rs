@@ -268,9 +268,7 @@ pub(crate) const FINDINGS: &[Known] = &[
             "offsets came from another store",
             "a master was replaced by a slave that lacked the end of the log",
         ],
-        &[
-            "rmq group reset GROUP --topic TOPIC --to latest (or the time from which on to read again)",
-        ],
+        &["rmq group reset GROUP TOPIC --to latest (or the time from which on to read again)"],
     ),
     known(
         "RMQ-D063",
@@ -331,7 +329,7 @@ pub(crate) const FINDINGS: &[Known] = &[
         Warning,
         "The group is not allowed to consume (consumeEnable=false).",
         &[],
-        &["rmq group set GROUP --enable"],
+        &["rmq group set GROUP --enable true"],
     ),
     known(
         "RMQ-D071",
@@ -448,7 +446,7 @@ pub(crate) const FINDINGS: &[Known] = &[
             "perm without 4; brokerPermission without 4",
             "the group is forbidden to read this topic",
         ],
-        &["rmq topic set TOPIC --perm 6; rmq broker perm"],
+        &["rmq topic set TOPIC --perm rw; rmq broker perm"],
     ),
     known(
         "RMQ-W003",
@@ -490,7 +488,7 @@ pub(crate) const FINDINGS: &[Known] = &[
             "the process is stopped in a debugger or swapped out",
             "its connection to the broker is half open",
         ],
-        &["rmq client stack GROUP CLIENT; rmq why GROUP --stacks"],
+        &["rmq why GROUP --stacks; rmq client stack CLIENT --group GROUP"],
     ),
     known(
         "RMQ-W007",
@@ -504,7 +502,7 @@ pub(crate) const FINDINGS: &[Known] = &[
     known(
         "RMQ-W008",
         Warning,
-        "The filter matches none of the messages that wait: they are skipped, and that is all that is happening.",
+        "The group's filter matches none of the messages that wait, or that came last: they are skipped and counted as consumed.",
         &[
             "a tag that producers do not set, or spell differently",
             "the filter belongs to an older version of the consumer",
@@ -526,7 +524,7 @@ pub(crate) const FINDINGS: &[Known] = &[
             "it has not got a message yet",
             "it starts at the end (CONSUME_FROM_LAST_OFFSET) and nothing has come since",
         ],
-        &["send a message and look again; rmq group reset GROUP --topic TOPIC --to earliest"],
+        &["send a message and look again; rmq group reset GROUP TOPIC --to earliest"],
     ),
     known(
         "RMQ-W011",

@@ -45,7 +45,7 @@ pub(super) const CODES: &[Entry] = &[
         .marks(&["flush_slave_timeout"]),
     Entry::response(13, "MESSAGE_ILLEGAL", "The message itself cannot be stored; sending it again will fail again.")
         .causes(&["body larger than maxMessageSize (4 MiB) of the broker", "properties longer than 32,767 bytes", "topic longer than 127 bytes", "a delay beyond timerMaxDelaySec", "a batch with different topics, with delays or with retries"])
-        .next(&["make the body smaller, or raise maxMessageSize on broker and producer", "rmq broker config (maxMessageSize, timerMaxDelaySec)"])
+        .next(&["make the body smaller, or raise maxMessageSize on broker and producer", "rmq broker config get maxMessageSize timerMaxDelaySec"])
         .marks(&["message is illegal", "the message is illegal", "message body size over max value", "wheel_timer_msg_illegal", "maybe msg body or properties length not matched"]),
     Entry::response(14, "SERVICE_NOT_AVAILABLE", "The broker takes no messages at the moment. Nothing was stored.")
         .causes(&["the disk is fuller than diskSpaceWarningLevelRatio (90 %)", "the broker is a slave", "it is stopping, or still recovering after a crash", "a write failed: disk error, read-only file system"])
@@ -74,7 +74,7 @@ pub(super) const CODES: &[Entry] = &[
         .next(&["rmq why GROUP TOPIC"]),
     Entry::response(21, "PULL_OFFSET_MOVED", "The offset asked for is outside the queue; the answer names the one to go on from.")
         .causes(&["messages were deleted before they were consumed: the group was behind for longer than fileReservedTime, or the disk was full", "offsets were restored from another store, or the topic was deleted and made again", "a slave that lacks the end of the log became master"])
-        .next(&["rmq why GROUP TOPIC (says how many are gone)", "rmq group reset GROUP --topic TOPIC --to earliest"])
+        .next(&["rmq why GROUP TOPIC (says how many are gone)", "rmq group reset GROUP TOPIC --to earliest"])
         .marks(&["pull_offset_moved", "offset_illegal", "the offset request is illegal", "offset moved", "offset_moved_event", "offset illegal", "offset_reset"]),
     Entry::response(22, "QUERY_NOT_FOUND", "Nothing is stored under what was asked for: offset of a group that has not begun, message, or setting.")
         .next(&["rmq group show GROUP", "rmq msg get ID"])

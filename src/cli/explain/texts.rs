@@ -61,7 +61,7 @@ pub(super) const TEXTS: &[Entry] = &[
     Entry::client_error("Conflict with a system topic", "The name is one of RocketMQ's own topics; choose another.")
         .marks(&["is conflict with system topic"]),
     Entry::client_error("SQL filter switched off", "The consumer filters by SQL92, and the broker has that switched off.")
-        .next(&["enablePropertyFilter=true in broker.conf, then restart; rmq broker config enablePropertyFilter=true"])
+        .next(&["enablePropertyFilter=true in broker.conf; at once: rmq broker config set enablePropertyFilter=true"])
         .marks(&["does not support consumer to filter message by sql92", "check client in broker error"]),
     Entry::client_error("The route is empty of readable or writable queues", "The topic is known, but none of its queues has the permission or the broker needed.")
         .causes(&["the topic's perm lacks read or write", "the master is down and slaves serve reads only"])
@@ -86,6 +86,6 @@ pub(super) const TEXTS: &[Entry] = &[
         .marks(&["reconsume_later", "consumeconcurrentlystatus", "send message back failed", "%retry%"]),
     Entry::client_error("Client flow control", "The consumer pulls slower on purpose: it has more messages cached than it is allowed, because the listener does not keep up.")
         .causes(&["a listener that is slow or blocked", "one message that hangs: the offset cannot move past it (consumeConcurrentlyMaxSpan 2000)"])
-        .next(&["rmq why GROUP", "rmq client stack CLIENT_ID", "more consumeThreadMax, or more members (up to the number of queues)"])
+        .next(&["rmq why GROUP", "rmq client stack CLIENT --group GROUP", "more consumeThreadMax, or more members (up to the number of queues)"])
         .marks(&["so do flow control", "the cached message count exceeds the threshold", "the cached message size exceeds the threshold", "the queue's messages, span too long"]),
 ];

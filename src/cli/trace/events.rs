@@ -12,6 +12,8 @@ use crate::message::{names, sysflag};
 pub(super) struct Event {
     /// When, in milliseconds since 1970; `None` for what is known without a time.
     pub(super) at_ms: Option<i64>,
+    /// What it comes before at any rate, if clocks say otherwise.
+    before_ms: Option<i64>,
     /// In one or two words.
     pub(super) event: &'static str,
     pub(super) topic: Option<String>,
@@ -87,18 +89,23 @@ pub(super) fn place(record: &Received) -> String {
     )
 }
 
+/// Where and when a message was made.
+pub(super) fn born(record: &Received) -> Event {
+    let mut text = format!("at {}", record.born_host);
+    if let Some(group) = record.properties.get(names::PGROUP) {
+        text = format!("{text}, producer group {group}");
+    }
+    let mut event = Event::new("born", Some(record.born_timestamp), text)
+        .at(record)
+        .by(record.born_host.to_string());
+    // Two clocks may differ; nothing is stored before it is made.
+    event.before_ms = Some(record.store_timestamp);
+    event
+}
+
 /// The record of a message as consumers see it: born, stored, indexed.
 pub(super) fn stored(record: &Received) -> Vec<Event> {
-    let property = |name: &str| record.properties.get(name);
-    let mut born = format!("at {}", record.born_host);
-    if let Some(group) = property(names::PGROUP) {
-        born = format!("{born}, producer group {group}");
-    }
-    let mut events = vec![
-        Event::new("born", Some(record.born_timestamp), born)
-            .at(record)
-            .by(record.born_host.to_string()),
-    ];
+    let mut events = vec![born(record)];
     let crc = match sysflag::compression(record.sys_flag) {
         Some(_) => "stored packed",
         None => "whole",
@@ -282,7 +289,13 @@ pub(super) fn audit(record: &Received, group: &str, committed: Option<i64>) -> E
 
 /// Events in the order of their time; those without one at the end, in the order found.
 pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
-    events.sort_by_key(|event| event.at_ms.unwrap_or(i64::MAX));
+    events.sort_by_key(|event| {
+        let at = event.at_ms.unwrap_or(i64::MAX);
+        match event.before_ms {
+            Some(before) => (at.min(before), 0),
+            None => (at, 1),
+        }
+    });
     events
 }
 

@@ -32,11 +32,12 @@ pub(super) struct Known {
 
 impl Known {
     fn of(record: &Received) -> Self {
-        let topic = record.properties.get(names::REAL_TOPIC);
-        let topic = topic
-            .filter(|_| is_system_topic(record.queue.topic.as_str()))
-            .or(record.properties.get(names::RETRY_TOPIC))
-            .or_else(|| record.properties.get("DLQ_ORIGIN_TOPIC"))
+        let property = |name| record.properties.get(name);
+        let real = || property(names::REAL_TOPIC);
+        let hidden = is_system_topic(record.queue.topic.as_str());
+        let topic = property("DLQ_ORIGIN_TOPIC")
+            .or_else(|| property(names::RETRY_TOPIC))
+            .or_else(|| real().filter(|_| hidden))
             .unwrap_or(record.topic());
         Self {
             topic: topic.to_owned(),
@@ -105,10 +106,12 @@ async fn search(
     question: &Question<'_>,
     wanted: Wanted<'_>,
 ) -> Result<Vec<Known>, CliError> {
-    let topics = match question.topic {
+    let mut topics = match question.topic {
         Some(topic) => vec![topic.to_owned()],
         None => admin.topics().await?,
     };
+    // Most messages are where they were sent to.
+    topics.sort_by_key(|topic| is_system_topic(topic));
     let hidden = [names::OP_HALF_TOPIC, question.trace_topic];
     let mut known = BTreeSet::new();
     for topic in topics
@@ -186,6 +189,10 @@ pub(super) async fn story(
             !originals.is_empty(),
             question.now_ms,
         ));
+    }
+    if originals.is_empty() {
+        let first = delayed.iter().find(|record| !retry_target(record));
+        events.extend(first.map(events::born));
     }
     events.extend(transaction(client, known, &originals).await?);
     let groups = match admin.groups_of_topic(&known.topic).await {
@@ -288,10 +295,34 @@ async fn of_group(
     if !failed {
         for record in originals {
             let committed = admin.group_offset(group, &record.queue).await?;
-            ends.push(events::audit(record, group, committed));
+            let mut end = events::audit(record, group, committed);
+            if end.event == "consumed"
+                && let Some(filter) = filter_against(admin, group, record).await
+            {
+                end.event = "skipped";
+                end.text = format!("by {group}: its filter {filter:?} does not match");
+            }
+            ends.push(end);
         }
     }
     Ok((timed, ends))
+}
+
+/// The tags a group wants now, if the record has none of them.
+async fn filter_against(admin: &Admin, group: &str, record: &Received) -> Option<String> {
+    let masters = admin.masters().await.ok()?;
+    let (_, address) = masters
+        .into_iter()
+        .find(|(name, _)| *name == record.queue.broker)?;
+    let wanted = admin
+        .subscription_at(&address, group, record.queue.topic.as_str())
+        .await
+        .ok()??;
+    let by_tag = wanted.expression_type.is_empty() || wanted.expression_type == "TAG";
+    let all = wanted.tags_set.is_empty() || wanted.sub_string == "*";
+    let tag = record.tag().unwrap_or_default();
+    let matches = wanted.tags_set.iter().any(|wanted| wanted == tag);
+    (by_tag && !all && !matches).then_some(wanted.sub_string)
 }
 
 /// The half message of a transaction and how it ended.
@@ -322,6 +353,9 @@ async fn transaction(
     let mut events = events::half(last, fate);
     if let Some(half) = events.first_mut() {
         half.at_ms = Some(first.store_timestamp);
+    }
+    if originals.is_empty() {
+        events.insert(0, events::born(first));
     }
     Ok(events)
 }

@@ -20,9 +20,11 @@ pub(super) struct Topic {
     pub(super) queues: BTreeSet<(String, i32)>,
     /// Brokers at which the group is forbidden to read it.
     pub(super) forbidden: BTreeSet<String>,
-    /// Of messages that wait: how many were looked at, and how many of them the filter lets pass.
+    /// How many messages were looked at, and how many of them the filter lets pass.
     pub(super) looked: i64,
     pub(super) passing: i64,
+    /// Whether they wait; otherwise they are the last ones that the group is past.
+    pub(super) waiting: bool,
     /// Why something about it is not known.
     pub(super) error: Option<String>,
 }
@@ -106,10 +108,10 @@ async fn filter(
     if group.members.is_empty() {
         return Ok(());
     }
-    let waiting = group
-        .own_queues()
-        .filter(|queue| queue.topic == name && queue.behind() > 0);
-    for queue in waiting {
+    let queues = || group.own_queues().filter(|queue| queue.topic == name);
+    topic.waiting = queues().any(|queue| queue.behind() > 0);
+    let waiting = topic.waiting;
+    for queue in queues().filter(|queue| queue.behind() > 0 || !waiting) {
         let place = MessageQueue {
             topic: TopicName::stored(name),
             broker: BrokerName::stored(&queue.broker),
@@ -118,7 +120,12 @@ async fn filter(
                 None => continue,
             },
         };
-        let from = queue.committed_later.max(queue.min);
+        let from = if waiting {
+            queue.committed_later
+        } else {
+            queue.max_later - i64::from(SAMPLE)
+        };
+        let from = from.max(queue.min).max(0);
         let seen = admin
             .consume_queue(&place, from, SAMPLE, Some(&group.name))
             .await;

@@ -98,7 +98,7 @@ fn route(question: &Question<'_>) -> Link {
                     format!("may not be read at {}", closed.join(" ")),
                 )
                 .evidence(json!({"perms": topic.perms}))
-                .fix(format!("rmq topic set {name} --perm 6")),
+                .fix(format!("rmq topic set {name} --perm rw")),
             );
         }
         if !topic.forbidden.is_empty() {
@@ -387,7 +387,7 @@ fn offsets(question: &Question<'_>) -> Link {
                 Finding::new("RMQ-W010", name, "the group has no offset in it")
                     .level(level)
                     .fix(format!(
-                        "send a message and look again; from the start: rmq group reset {} --topic {name} --to earliest",
+                        "send a message and look again; from the start: rmq group reset {} {name} --to earliest",
                         group.name
                     )),
             );
@@ -410,7 +410,8 @@ fn filter(question: &Question<'_>) -> Link {
                     "RMQ-W008",
                     name,
                     format!(
-                        "{filter} matches none of the next {} messages",
+                        "{filter} matches none of the {} {} messages",
+                        if topic.waiting { "next" } else { "last" },
                         grouped(topic.looked)
                     ),
                 )
@@ -420,10 +421,10 @@ fn filter(question: &Question<'_>) -> Link {
         }
     }
     let closed = if looked == 0 {
-        "nothing waits that it could hold back".to_owned()
+        "no message yet that it could hold back".to_owned()
     } else {
         format!(
-            "lets {} of the next {} messages pass",
+            "lets {} of {} messages pass",
             grouped(passing),
             grouped(looked)
         )

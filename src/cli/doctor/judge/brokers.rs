@@ -25,7 +25,7 @@ fn masters(facts: &Facts) -> impl Iterator<Item = &Broker> {
 
 fn at_runtime(broker: &Broker, setting: &str) -> String {
     format!(
-        "{setting} in broker.conf; at once: rmq broker config {} --set {setting}",
+        "{setting} in broker.conf; at once: rmq broker config set {setting} --broker {}",
         broker.name
     )
 }

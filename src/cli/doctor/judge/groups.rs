@@ -59,7 +59,7 @@ pub(crate) fn broken_offsets(group: &Group) -> Vec<Finding> {
             )
             .evidence(json!({"topic": topic, "queues": queues, "messages": messages}))
             .fix(format!(
-                "rmq group reset {} --topic {topic} --to latest",
+                "rmq group reset {} {topic} --to latest",
                 group.name
             )),
         );
@@ -334,7 +334,7 @@ pub(crate) fn rules(group: &Group) -> Vec<Finding> {
                 Level::Note
             })
             .evidence(json!({"consumeEnable": false, "behind": behind}))
-            .fix(format!("rmq group set {} --enable", group.name)),
+            .fix(format!("rmq group set {} --enable true", group.name)),
         );
     }
     findings
