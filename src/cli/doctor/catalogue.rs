@@ -154,7 +154,7 @@ pub(crate) const FINDINGS: &[Known] = &[
     known(
         "RMQ-D032",
         Warning,
-        "brokerRole=SYNC_MASTER, but inSyncReplicas counts the master itself: with 1, no acknowledgement waits for a slave.",
+        "brokerRole=SYNC_MASTER, but inSyncReplicas counts the master itself: with 1, no acknowledgement of Apache's broker waits for a slave (rmq's waits for one all the same).",
         &["Apache's default of inSyncReplicas is 1 since 5.0"],
         &["inSyncReplicas=2 in broker.conf"],
     ),

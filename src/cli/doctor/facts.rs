@@ -61,6 +61,8 @@ pub(crate) struct Broker {
     pub(crate) runtime: BTreeMap<String, String>,
     /// Its clock minus ours, in milliseconds, as far as the time of the question tells: the least it can be.
     pub(crate) clock_ahead_ms: Option<i64>,
+    /// Whether it is `rmq`: it knows a question of ours.
+    pub(crate) is_rmq: bool,
     /// Whether its time stands still until somebody moves it.
     pub(crate) virtual_clock: bool,
     /// How far its slaves are, by their address; `None` if it cannot tell.

@@ -125,6 +125,7 @@ async fn ask_broker(
     }
     let before = context.clock.now_ms();
     if let Ok(clock) = admin.clock(&broker.address, None).await {
+        broker.is_rmq = true;
         broker.virtual_clock = clock.is_virtual;
         broker.clock_ahead_ms = Some(ahead(clock.now_ms, before, context.clock.now_ms()));
     } else {

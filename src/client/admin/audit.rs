@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use crate::protocol::body::ha::HARuntimeInfo;
 use crate::protocol::body::heartbeat::{HeartbeatData, ProducerData};
 use crate::protocol::body::lists::TopicList;
 use crate::protocol::body::route::ClusterInfo;
@@ -17,34 +16,6 @@ use crate::client::error::ClientError;
 
 /// The producer group a broker is asked for its time under. It exists for the length of one question.
 const PROBE_GROUP: &str = "rmq-doctor";
-
-/// How a master sees its slaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct HaStatus {
-    /// Whether the broker is a master.
-    pub master: bool,
-    /// The end of its log.
-    pub master_commit_log_max_offset: i64,
-    /// Slaves that keep up.
-    pub in_sync_slave_nums: i32,
-    /// Each slave that is connected.
-    pub ha_connection_info: Vec<HaConnection>,
-}
-
-/// One slave that is connected to its master.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct HaConnection {
-    /// Its address, with a port of its own choosing.
-    pub addr: String,
-    /// How far it has confirmed.
-    pub slave_ack_offset: i64,
-    /// Bytes it lacks.
-    pub diff: i64,
-    /// Whether that is little enough.
-    pub in_sync: bool,
-}
 
 impl Admin {
     /// All broker groups, as one name server knows them.
@@ -62,7 +33,7 @@ impl Admin {
     }
 
     /// How far the slaves of a master are.
-    pub async fn ha_status_at(&self, broker: &str) -> Result<HaStatus, ClientError> {
+    pub async fn ha_status_at(&self, broker: &str) -> Result<HARuntimeInfo, ClientError> {
         let code = RequestCode::GET_BROKER_HA_STATUS;
         self.fetch(broker, code, &NoHeader).await
     }

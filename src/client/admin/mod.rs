@@ -39,6 +39,7 @@ pub use crate::protocol::body::connection::{
 pub use crate::protocol::body::consume::{
     CMResult, ConsumeMessageDirectlyResult, ConsumeQueueData, QueryConsumeQueueResponseBody,
 };
+pub use crate::protocol::body::ha::{HAConnectionRuntimeInfo, HARuntimeInfo};
 pub use crate::protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData,
 };
@@ -54,7 +55,6 @@ pub use crate::protocol::body::subscription_group::{
 };
 pub use crate::protocol::body::topic_config::TopicConfig;
 
-pub use self::audit::{HaConnection, HaStatus};
 pub use self::broker::BrokerClock;
 pub use self::cluster::Clusters;
 pub use self::connection::ConsumeDirectly;

@@ -99,7 +99,9 @@ pub(super) fn copies(facts: &Facts) -> Link {
 
 fn role(master: &Broker, slaves: usize) -> Option<Finding> {
     let copies = i64::try_from(slaves).unwrap_or(i64::MAX).saturating_add(1);
-    let wanted = master.number("inSyncReplicas").unwrap_or(1);
+    // With Apache a SYNC_MASTER waits for nobody as long as this is 1; with rmq it always waits for a slave.
+    let least = if master.is_rmq { 2 } else { 1 };
+    let wanted = master.number("inSyncReplicas").unwrap_or(1).max(least);
     let evidence = json!({
         "brokerRole": master.setting("brokerRole"),
         "inSyncReplicas": wanted,

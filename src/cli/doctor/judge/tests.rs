@@ -142,6 +142,12 @@ fn each_setting_opens_its_link() {
         assert_eq!(ids(&facts), expected, "{key}={value}");
     }
     let mut facts = closed();
+    facts.brokers[0].is_rmq = true;
+    facts.brokers[0]
+        .config
+        .insert("inSyncReplicas".into(), "1".into());
+    assert_eq!(ids(&facts), Vec::<&str>::new(), "rmq waits for a slave");
+    let mut facts = closed();
     for (key, value) in [
         ("flushDiskType", "ASYNC_FLUSH"),
         ("transientStorePoolEnable", "true"),
