@@ -1,4 +1,4 @@
-//! `rmq doctor` and `rmq why` against nodes of ours, as people and scripts see them.
+//! `rmq doctor`, `rmq why` and `rmq trace` against nodes of ours, as people and scripts see them.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -319,6 +319,74 @@ fn why_finds_nothing_in_the_way_of_a_group_that_keeps_up() {
         }
         assert!(Instant::now() < deadline, "{}", stdout(&output));
     }
+}
+
+#[test]
+fn why_tells_that_a_filter_skips_everything() {
+    let node = Node::start(&["--ephemeral", "--topic", "orders:1"]);
+    let args = [
+        "consume", "orders", "-g", "billing", "--tag", "piad", "--from", "earliest", "--follow",
+    ];
+    let _consumer = node.consumer(&args);
+    assert!(
+        node.run(&["send", "orders", "1", "--tag", "paid"])
+            .status
+            .success()
+    );
+    let args = ["why", "billing", "--interval", "1ms", "-o", "json"];
+    let output = until_found(&node, &args, "RMQ-W008");
+    assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
+fn a_message_is_followed_through_delay_failure_and_retry() {
+    let node = Node::start(&["--ephemeral", "--virtual-clock", "--topic", "orders:1"]);
+    let events = |args: &[&str]| -> Vec<String> {
+        let output = node.run(args);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let events = rows(&output);
+        let names = events
+            .iter()
+            .map(|event| event["event"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    let sent = node.run(&[
+        "send", "orders", "x", "--key", "k1", "--delay", "1h", "-o", "name",
+    ]);
+    let id = stdout(&sent).trim().to_owned();
+    let by_id = ["trace", &id, "-o", "json"];
+    assert_eq!(events(&by_id), ["message", "born", "delayed"]);
+    assert!(node.run(&["clock", "advance", "2h"]).status.success());
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !events(&by_id).contains(&"stored".to_owned()) {
+        assert!(Instant::now() < deadline);
+    }
+    let by_key = ["trace", "--key", "k1", "-o", "json"];
+    assert_eq!(
+        events(&by_key),
+        ["message", "born", "delayed", "stored", "indexed"]
+    );
+
+    let consume = [
+        "consume", "orders", "-g", "billing", "--from", "earliest", "--idle", "1s",
+    ];
+    let mut failing = consume.to_vec();
+    failing.extend(["--fail-first", "1"]);
+    node.run(&failing);
+    let expected = ["message", "born", "delayed", "stored", "indexed", "failed"];
+    assert_eq!(events(&by_id), expected);
+    assert!(node.run(&["clock", "advance", "1h"]).status.success());
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while events(&by_id).last().unwrap() != "consumed" {
+        assert!(Instant::now() < deadline, "{:?}", events(&by_id));
+        node.run(&consume);
+    }
+    let expected = [
+        "message", "born", "delayed", "stored", "indexed", "failed", "retry", "consumed",
+    ];
+    assert_eq!(events(&by_id), expected);
+    let unknown = node.run(&["trace", "7F000001000000000000000000000000"]);
+    assert_eq!(unknown.status.code(), Some(3), "{}", stderr(&unknown));
 }
 
 #[test]

@@ -46,7 +46,7 @@ Examples:
   rmq explain --list -o name")]
 pub(crate) struct Args {
     /// Code, name, finding or text; `-` or nothing reads stdin
-    #[arg(value_name = "CODE|TEXT", allow_hyphen_values = true)]
+    #[arg(value_name = "CODE|TEXT", allow_negative_numbers = true)]
     what: Vec<String>,
     /// Everything that can be explained
     #[arg(long, conflicts_with = "what")]

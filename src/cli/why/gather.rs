@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{BrokerName, QueueId, TopicName};
 use crate::cli::doctor::facts::{Facts, Group};
+use crate::client::admin::SubscriptionData;
 use crate::client::{Admin, ClientError, MessageQueue};
 
 /// Messages that are put before the group's filter, in each queue.
@@ -99,6 +100,17 @@ async fn ask(
     filter(admin, group, name, topic).await
 }
 
+/// Queues hold the hash of a tag; what an SQL92 filter goes by is in the messages only.
+fn is_by_tag(data: &SubscriptionData) -> bool {
+    data.expression_type.is_empty() || data.expression_type == "TAG"
+}
+
+fn passes(wanted: &SubscriptionData, tags_code: i64) -> bool {
+    let all = wanted.sub_string == "*" || wanted.code_set.is_empty();
+    let mut codes = wanted.code_set.iter();
+    all || codes.any(|code| i64::from(*code) == tags_code)
+}
+
 async fn filter(
     admin: &Admin,
     group: &Group,
@@ -131,13 +143,31 @@ async fn filter(
             .await;
         // Not every broker can look through the eyes of a group.
         let Ok(seen) = seen else { continue };
-        if seen.subscription_data.is_none() {
+        let Some(wanted) = seen.subscription_data.filter(|data| is_by_tag(data)) else {
             continue;
-        }
+        };
         for entry in seen.queue_data {
             topic.looked += 1;
-            topic.passing += i64::from(entry.eval);
+            topic.passing += i64::from(passes(&wanted, entry.tags_code));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_pass_by_their_hash() {
+        let wanted = |text: &str, codes: &[i32]| SubscriptionData {
+            sub_string: text.to_owned(),
+            code_set: codes.to_vec(),
+            ..SubscriptionData::default()
+        };
+        assert!(passes(&wanted("*", &[]), 0));
+        assert!(passes(&wanted("paid", &[3_433_164]), 3_433_164));
+        assert!(!passes(&wanted("paid", &[3_433_164]), 0));
+        assert!(passes(&wanted("x", &[-5]), -5), "hashes may be negative");
+    }
 }
