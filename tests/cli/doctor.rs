@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use super::{rmq, stderr, stdout};
 
+/// The disk of the machine that runs the tests may be rather full.
+const ANY_DISK: &str = "diskMaxUsedSpaceRatio=95";
+
 /// A running `rmq serve` on free ports, killed with the test.
 struct Node {
     child: Child,
@@ -149,7 +152,7 @@ fn masked(line: &str) -> String {
 
 #[test]
 fn a_default_node_has_open_links() {
-    let node = Node::start(&["--ephemeral"]);
+    let node = Node::start(&["--ephemeral", "--set", ANY_DISK]);
     let output = node.run(&["doctor", "--interval", "1ms", "-o", "table"]);
     assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     assert_snapshot("doctor-default.txt", &output);
@@ -174,7 +177,15 @@ fn a_durable_node_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let data = data.to_str().unwrap();
-    let node = Node::start(&["--durable", "--topic", "orders:2", "--data-dir", data]);
+    let node = Node::start(&[
+        "--durable",
+        "--topic",
+        "orders:2",
+        "--data-dir",
+        data,
+        "--set",
+        ANY_DISK,
+    ]);
     let output = node.run(&["doctor", "--interval", "1ms", "-o", "table"]);
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     assert_snapshot("doctor-durable.txt", &output);

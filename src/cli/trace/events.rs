@@ -289,6 +289,16 @@ pub(super) fn audit(record: &Received, group: &str, committed: Option<i64>) -> E
 
 /// Events in the order of their time; those without one at the end, in the order found.
 pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
+    let others = events.iter().filter(|event| event.before_ms.is_none());
+    let earliest = others.filter_map(|event| event.at_ms).min();
+    let mut first = true;
+    for event in events.iter_mut().filter(|event| event.before_ms.is_some()) {
+        // One that was sent again may well be born after the first was stored.
+        if first && let Some(earliest) = earliest {
+            event.before_ms = event.before_ms.map(|before| before.min(earliest));
+        }
+        first = false;
+    }
     events.sort_by_key(|event| {
         let at = event.at_ms.unwrap_or(i64::MAX);
         match event.before_ms {
