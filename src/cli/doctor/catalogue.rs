@@ -85,6 +85,17 @@ pub(crate) const FINDINGS: &[Known] = &[
         &[],
         &["brokerIP1=HOST in broker.conf; rmq serve --listen 0.0.0.0 --advertise HOST"],
     ),
+    known(
+        "RMQ-D013",
+        Error,
+        "The name servers know no broker: nothing can be sent or consumed.",
+        &[
+            "no broker is running",
+            "it has started a moment ago and has not registered yet",
+            "the broker's namesrvAddr names other name servers",
+        ],
+        &["start a broker: rmq serve; compare its namesrvAddr with the address asked here"],
+    ),
     // Disk.
     known(
         "RMQ-D020",

@@ -109,6 +109,18 @@ fn topics_differ(first: &NameServer, other: &NameServer) -> Option<Finding> {
 pub(super) fn reach(facts: &Facts) -> Link {
     let mut findings = Vec::new();
     let mut groups: BTreeMap<&str, bool> = BTreeMap::new();
+    if facts.brokers.is_empty() {
+        let servers: Vec<&str> = facts
+            .name_servers
+            .iter()
+            .map(|server| server.address.as_str())
+            .collect();
+        findings.push(Finding::new(
+            "RMQ-D013",
+            servers.join(" "),
+            "knows no broker",
+        ));
+    }
     for broker in &facts.brokers {
         *groups.entry(&broker.name).or_default() |= broker.is_master();
         if let Some(error) = &broker.error {

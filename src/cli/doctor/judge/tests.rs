@@ -232,6 +232,8 @@ fn brokers_must_be_reached() {
     let mut facts = closed();
     facts.brokers.remove(0);
     assert!(ids(&facts).contains(&"RMQ-D011"));
+    facts.brokers.clear();
+    assert_eq!(ids(&facts), ["RMQ-D013"]);
     let mut facts = closed();
     facts.brokers[0].address = "127.0.0.1:10911".into();
     assert_eq!(ids(&facts), ["RMQ-D012"]);
