@@ -13,6 +13,15 @@ use super::finding::{Finding, Link};
 
 /// The links of the chain, in the order a message takes.
 pub(super) fn judge(facts: &Facts) -> Vec<Link> {
+    if facts.brokers.iter().all(|broker| broker.error.is_some()) {
+        // Nothing can be said of links that nobody told about.
+        return vec![
+            names::servers(facts),
+            names::reach(facts),
+            machine::local(facts),
+            unasked(facts),
+        ];
+    }
     vec![
         names::servers(facts),
         names::reach(facts),
