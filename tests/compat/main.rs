@@ -12,9 +12,9 @@
 mod support;
 
 mod apache;
+mod doctor;
 mod send;
 mod unfinished;
-mod doctor;
 
 use std::collections::BTreeSet;
 
