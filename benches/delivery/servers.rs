@@ -83,13 +83,18 @@ impl Server {
     pub fn stop(self) {
         match self {
             Self::Rmq(node) => drop(node.stop()),
-            Self::Apache(mut apache) => {
-                let pid = i32::try_from(apache.child.id()).unwrap();
-                let pid = rustix::process::Pid::from_raw(pid).unwrap();
-                rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-                apache.child.wait().unwrap();
-            }
+            Self::Apache(apache) => drop(apache),
         }
+    }
+}
+
+/// The script ends both servers when it is told to end.
+impl Drop for Apache {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
     }
 }
 

@@ -50,6 +50,14 @@ fn java_read(apache: &Apache) -> Vec<String> {
     bodies
 }
 
+/// Apache asks again while its op record waits for its batch, and stores the commit of each answer: only what was open may be
+/// there more than once.
+fn once(sorted: &[String]) -> Vec<String> {
+    let mut bodies = sorted.to_vec();
+    bodies.dedup_by(|later, earlier| later == earlier && later.starts_with("open-commit"));
+    bodies
+}
+
 #[test]
 #[ignore = "needs a JDK and Apache's jars in ROCKETMQ_JAVA_LIB"]
 fn apache_carries_on_with_open_transactions_and_timers() {
@@ -86,12 +94,12 @@ fn apache_carries_on_with_open_transactions_and_timers() {
         .collect();
     wanted.sort();
     let deadline = Instant::now() + Duration::from_mins(2);
-    let mut read = java_read(&apache);
-    while read.len() < wanted.len() && Instant::now() < deadline {
-        read = java_read(&apache);
+    let mut delivered = java_read(&apache);
+    while once(&delivered).len() < wanted.len() && Instant::now() < deadline {
+        delivered = java_read(&apache);
     }
     assert!(now_ms() >= due_ms, "delivered before its time");
-    assert_eq!(read, wanted, "what Apache delivers");
+    assert_eq!(once(&delivered), wanted, "what Apache delivers");
     apache.stop();
 
     let node = NodeProcess::start(&data_dir, SETTINGS);
@@ -101,7 +109,7 @@ fn apache_carries_on_with_open_transactions_and_timers() {
         .map(|(_, body)| String::from_utf8(body).unwrap())
         .collect();
     served.sort();
-    assert_eq!(served, wanted, "what rmq serves after Apache");
+    assert_eq!(served, delivered, "what rmq serves after Apache");
     assert_eq!(node.stop(), Some(0));
 }
 
