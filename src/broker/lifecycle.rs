@@ -21,6 +21,7 @@ use super::offsets::Offsets;
 use super::options::BrokerOptions;
 use super::pop::{PopState, revive};
 use super::registration::{self, Registrar};
+use super::replication::state::StateFile;
 use super::replication::{self, BrokerRole, Replication};
 use super::schedule::{self, Schedule};
 use super::settings::Settings;
@@ -53,6 +54,9 @@ pub(crate) enum BrokerError {
     /// The timer's files cannot be opened.
     #[error("cannot open the files of the timer: {0}")]
     Timer(std::io::Error),
+    /// What was noted about roles and epochs cannot be read.
+    #[error("cannot read what was noted about this broker's role: {0}")]
+    Replication(std::io::Error),
     /// The advertised address is no address.
     #[error("brokerIP1 {0:?} is not an address")]
     Address(String),
@@ -83,13 +87,18 @@ impl Broker {
     /// Opens the store and the tables, and starts the broker's tasks. Needs a tokio runtime; blocks while the store
     /// recovers. Whoever calls serves a [`super::Port`] and calls [`Broker::shutdown`] at the end.
     pub(crate) fn start(
-        options: BrokerOptions,
+        mut options: BrokerOptions,
         clock: Clock,
     ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
-        let store_host = store_host(&options)?;
+        // A bad address is told before the store is opened.
+        store_host(&options)?;
+        let state = StateFile::open(&options.store.dir).map_err(BrokerError::Replication)?;
+        state.saved().apply(&mut options);
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let opened = Arc::clone(&store);
-        let broker = Self::assemble(options, clock, store, store_host)
+        let broker = Replication::open(&options, state, &store)
+            .map_err(BrokerError::Replication)
+            .and_then(|replication| Self::assemble(options, clock, store, replication))
             .map(Arc::new)
             .and_then(|broker| broker.begin(report.clean).map(|()| broker))
             .inspect_err(|_| {
@@ -108,10 +117,8 @@ impl Broker {
         tasks.spawn(pull::expire(Arc::clone(broker)));
         tasks.spawn(pop::expire(Arc::clone(broker)));
         // What writes messages by itself is for masters: a slave gets them from there.
-        if broker.replication.is_slave() {
-            broker.store.set_replica(true);
-            broker.start_following();
-        } else {
+        broker.start_replication();
+        if !broker.replication.is_slave() {
             revive::restore(broker, clean);
             tasks.spawn(revive::run(Arc::clone(broker)));
             tasks.spawn(schedule::run(Arc::clone(broker)));
@@ -129,8 +136,9 @@ impl Broker {
         options: BrokerOptions,
         clock: Clock,
         store: Arc<Store>,
-        store_host: SocketAddr,
+        replication: Replication,
     ) -> Result<Self, BrokerError> {
+        let store_host = store_host(&options)?;
         let now_ms = clock.now_ms();
         let config: PathBuf = options.store.dir.join("config");
         let mut topics = Topics::with_system_topics(&options, now_ms);
@@ -195,7 +203,7 @@ impl Broker {
             parked: ParkedPulls::new(parked_max),
             stats: Stats::default(),
             registrar: Registrar::new(),
-            replication: Replication::new(&options),
+            replication,
             tasks: Tasks::default(),
             unique_ids: UniqIds::new(store_host.ip(), std::process::id(), seed),
             store_host,
@@ -281,6 +289,7 @@ impl Broker {
         if !self.replication.is_slave() {
             transaction::write_ops(self);
         }
+        self.keep_committed();
         self.topics.keep();
         self.groups.keep();
         self.offsets.keep();
@@ -336,6 +345,7 @@ async fn save_offsets(broker: Arc<Broker>) {
             broker.offsets.keep();
             broker.modes.keep();
             broker.pop.orders.keep();
+            broker.keep_committed();
         })
         .await;
     }

@@ -336,6 +336,11 @@ impl BrokerOptions {
         format!("{}:{port}", self.broker_ip2)
     }
 
+    /// Whether a majority is asked for of nobody knows how many.
+    pub(crate) fn lacks_total_replicas(&self) -> bool {
+        self.replication == ReplicationMode::Majority && self.total_replicas < 2
+    }
+
     /// The tick of the timer, in milliseconds.
     pub(crate) fn timer_precision_ms(&self) -> i64 {
         match self.timer_precision {

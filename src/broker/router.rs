@@ -23,6 +23,14 @@ pub(crate) fn route(
         request.answer(refusal.into());
         return;
     }
+    if broker.is_unsettled() && reads(request.head.request_code()) {
+        let refusal = Refusal::new(
+            ResponseCode::SYSTEM_BUSY,
+            "too few replicas are connected to know which messages are committed",
+        );
+        request.answer(refusal.into());
+        return;
+    }
     match request.head.request_code() {
         Code::SEND_MESSAGE | Code::SEND_MESSAGE_V2 | Code::SEND_BATCH_MESSAGE => {
             send::push(broker, session, request);
@@ -54,6 +62,22 @@ pub(crate) fn route(
             request.answer(answer);
         }
     }
+}
+
+/// Whether a request reads what may turn out not to be committed.
+fn reads(code: Code) -> bool {
+    matches!(
+        code,
+        Code::PULL_MESSAGE
+            | Code::LITE_PULL_MESSAGE
+            | Code::POP_MESSAGE
+            | Code::PEEK_MESSAGE
+            | Code::NOTIFICATION
+            | Code::GET_MAX_OFFSET
+            | Code::GET_MIN_OFFSET
+            | Code::SEARCH_OFFSET_BY_TIMESTAMP
+            | Code::QUERY_MESSAGE
+    )
 }
 
 /// What a slave refuses. Producers and consumers take the first code for "busy" and turn to another broker.

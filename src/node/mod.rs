@@ -12,6 +12,7 @@ mod http;
 pub(crate) mod machine;
 mod ports;
 pub mod saved;
+mod supervise;
 
 use std::fmt;
 use std::io;
@@ -29,6 +30,7 @@ use crate::store::{RecoveryReport, StoreError};
 use config::HttpPort;
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
+use supervise::Supervised;
 
 pub(crate) use crate::sys::Clock;
 pub(crate) use crate::sys::signal::StopSignals;
@@ -157,7 +159,7 @@ pub struct Node {
     ready: ReadyInfo,
     http: Option<(HttpServer, Arc<Watched>)>,
     namesrv: Option<Server>,
-    broker: Option<RunningBroker>,
+    broker: Option<Supervised>,
     ephemeral: Option<TempDir>,
 }
 
@@ -248,19 +250,28 @@ impl Node {
             ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
             ready.broker = Some(claims.main.address());
             ready.broker_vip = claims.vip.as_ref().map(Claim::address);
-            let running = RunningBroker::start(broker_options, clock, claims).await?;
-            running.announce(&options.topics, &mut ready).await;
-            broker = Some(running);
+            let running =
+                RunningBroker::start(broker_options.clone(), clock.clone(), claims).await?;
+            ready.topics = running.create_topics(&options.topics);
+            running.register(&ready.name_servers).await;
+            let watched = http.as_ref().map(|(_, watched)| Arc::clone(watched));
+            let first = Arc::clone(&running.broker);
+            let anew = supervise::Anew {
+                options: broker_options,
+                clock,
+                listen: options.listen,
+                watched,
+            };
+            broker = Some((first, Supervised::new(running, anew)));
         }
         if let Some((_, watched)) = &http {
-            let broker = broker.as_ref().map(|running| Arc::clone(&running.broker));
-            watched.serving(broker);
+            watched.serving(broker.as_ref().map(|(first, _)| Arc::clone(first)));
         }
         Ok(Self {
             ready,
             http,
             namesrv,
-            broker,
+            broker: broker.map(|(_, supervised)| supervised),
             ephemeral: options.ephemeral,
         })
     }
@@ -276,13 +287,8 @@ impl Node {
         if let Some((_, watched)) = &self.http {
             watched.stopping();
         }
-        if let Some(running) = self.broker {
-            for server in &running.servers {
-                server.shutdown(GRACE).await;
-            }
-            if let Err(error) = running.broker.shutdown().await {
-                tracing::error!(%error, "the store was not closed in order");
-            }
+        if let Some(supervised) = self.broker {
+            supervised.stop().await;
         }
         if let Some(server) = self.namesrv {
             server.shutdown(GRACE).await;
@@ -331,22 +337,35 @@ impl RunningBroker {
         Ok(servers)
     }
 
-    /// Creates the topics asked for and registers with the name servers.
-    async fn announce(&self, topics: &[TopicSpec], ready: &mut ReadyInfo) {
-        // A slave's topics are its master's.
-        let own = topics.iter().filter(|_| !self.broker.is_slave());
-        for spec in own {
-            let queues = self.broker.create_topic(&spec.name, spec.queues);
-            ready.topics.push((spec.name.to_string(), queues));
+    async fn stop(self) {
+        for server in &self.servers {
+            server.shutdown(GRACE).await;
         }
-        if ready.name_servers.is_empty() {
+        if let Err(error) = self.broker.shutdown().await {
+            tracing::error!(%error, "the store was not closed in order");
+        }
+    }
+
+    /// Creates the topics asked for; says how many queues each has. A slave's topics are its master's.
+    fn create_topics(&self, topics: &[TopicSpec]) -> Vec<(String, u32)> {
+        let own = topics.iter().filter(|_| !self.broker.is_slave());
+        own.map(|spec| {
+            let queues = self.broker.create_topic(&spec.name, spec.queues);
+            (spec.name.to_string(), queues)
+        })
+        .collect()
+    }
+
+    /// Registers with the name servers, and waits a while for one that answers.
+    async fn register(&self, name_servers: &[String]) {
+        if name_servers.is_empty() {
             return;
         }
         self.broker.announce();
         let registered = tokio::time::timeout(PATIENCE, self.broker.registered()).await;
         if registered.is_err() {
             tracing::warn!(
-                name_servers = ready.name_servers.join(";"),
+                name_servers = name_servers.join(";"),
                 "no name server has answered so far; clients cannot find this broker until one does"
             );
         }

@@ -43,6 +43,8 @@ impl RequestCode {
     /// Ours, far outside Apache's range (`"RMQ\x01"` as a number): shows a broker's clock, and moves it if the broker was
     /// started with a virtual one. Like Apache's own codes above 65535 it exists in JSON headers only.
     pub const RMQ_CLOCK: Self = Self(0x524d_5101);
+    /// Ours as well: shows where a broker stands among its replicas, and gives it a role.
+    pub const RMQ_REPLICATION: Self = Self(0x524d_5102);
 }
 
 codes! {

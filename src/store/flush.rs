@@ -115,7 +115,7 @@ impl Shared {
 
     /// Brings the key index up to what is appended now.
     pub(crate) fn dispatch(&self) -> Result<(), StoreError> {
-        let until = self.log.appended.get();
+        let until = self.writer.held.visible(self.log.appended.get());
         if !self.options.index_enabled {
             self.dispatcher.lock().at = until;
             return Ok(());

@@ -18,6 +18,7 @@ pub(crate) mod cut;
 pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod flush;
+mod held;
 pub mod index;
 pub mod layout;
 pub(crate) mod lock;

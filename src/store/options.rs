@@ -68,6 +68,9 @@ pub struct StoreOptions {
     pub retention_interval: Duration,
     /// `maxMessageSize`: the longest record, body and properties included.
     pub message_max: usize,
+    /// Takes everything off the log, once, that lies at or behind this position: a replica's history parts there from
+    /// its master's. What is taken off is saved first.
+    pub cut_at: Option<u64>,
     /// `messageDelayLevel`, in milliseconds, level 1 first.
     pub delay_levels_ms: Vec<i64>,
     /// Whether the start reads the whole log and makes queues and index again from it, whatever they hold.
@@ -155,6 +158,7 @@ impl StoreOptions {
             clean_file_forcibly: true,
             retention_interval: Duration::from_secs(10),
             message_max: 4 << 20,
+            cut_at: None,
             delay_levels_ms: vec![
                 SECOND,
                 5 * SECOND,

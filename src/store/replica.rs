@@ -4,7 +4,7 @@ use super::error::ReceiveError;
 use super::log::LogSlice;
 use super::log::receive::Received;
 use super::shared::Reason;
-use super::{LogOffset, Store};
+use super::{LogOffset, QueueId, Store, TopicName, Watermark};
 use crate::message::record::MAGIC_BLANK;
 
 impl Store {
@@ -16,6 +16,28 @@ impl Store {
         } else {
             gate.open(Reason::Replica);
         }
+    }
+
+    /// From now on messages are seen only when they are committed ([`Store::commit`]).
+    pub(crate) fn hold_uncommitted(&self) {
+        self.shared.writer.held.hold();
+    }
+
+    /// How far the log is committed, where messages are held back until then.
+    pub(crate) fn committed(&self) -> &Watermark {
+        self.shared.writer.held.committed()
+    }
+
+    /// The log is committed up to `committed`: what lies before can be seen. Says in which queues there is more now.
+    pub(crate) fn commit(&self, committed: LogOffset) -> Vec<(TopicName, QueueId)> {
+        let touched = self.shared.writer.held.reveal(committed.get());
+        self.shared.rouse();
+        touched
+    }
+
+    /// Whether the record that ends at `end` may be seen.
+    pub(crate) fn is_visible(&self, end: u64) -> bool {
+        end <= self.shared.writer.held.visible(end)
     }
 
     /// Writes a stretch of the master's log at the place it has there. Records that are whole now can be read and are in

@@ -5,11 +5,13 @@ use bytes::{Bytes, BytesMut};
 use super::{Answer, Refusal, Request, success};
 use crate::base::LogOffset;
 use crate::broker::Broker;
+use crate::broker::replication::slave::REPLICA_MARK;
 use crate::message::Record;
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::message::{
     QueryMessageRequestHeader, QueryMessageResponseHeader, ViewMessageRequestHeader,
 };
+use crate::store::LogSlice;
 
 /// Most matches of one query, whatever is asked for (`maxMsgsNumBatch`).
 const MATCHES_MAX: usize = 64;
@@ -56,7 +58,14 @@ pub(crate) fn by_key(broker: &Broker, request: &Request<'_, '_>) -> Answer {
 /// `VIEW_MESSAGE_BY_ID`.
 pub(crate) fn by_offset(broker: &Broker, request: &Request<'_, '_>) -> Answer {
     let header: ViewMessageRequestHeader<'_> = request.header()?;
-    let body = record_at(broker, header.offset).ok_or_else(|| {
+    let found = if header.topic == Some(REPLICA_MARK) {
+        LogOffset::from_wire(header.offset)
+            .and_then(|at| broker.store.record_at(at))
+            .map(LogSlice::into_bytes)
+    } else {
+        record_at(broker, header.offset)
+    };
+    let body = found.ok_or_else(|| {
         Refusal::error(format!(
             "can not find message by the offset, {}",
             header.offset
@@ -67,7 +76,11 @@ pub(crate) fn by_offset(broker: &Broker, request: &Request<'_, '_>) -> Answer {
 
 /// The record that begins at a place in the log.
 pub(crate) fn record_at(broker: &Broker, offset: i64) -> Option<Bytes> {
-    let slice = broker.store.record_at(LogOffset::from_wire(offset)?)?;
-    Record::parse(slice.as_ref()).ok()?;
+    let at = LogOffset::from_wire(offset)?;
+    let slice = broker.store.record_at(at)?;
+    let size = Record::parse(slice.as_ref()).ok()?.size;
+    if broker.is_unsettled() || !broker.store.is_visible(at.plus(size.into()).get()) {
+        return None;
+    }
     Some(slice.into_bytes())
 }

@@ -1,7 +1,7 @@
 //! The master's side of the HA port (`DefaultHAService`, `DefaultHAConnection`).
 //!
 //! One task takes connections; each connection has a reading half, which takes reports, and a writing half, which sends
-//! the log as it grows. A slave that cannot go on from where it is, because its log is longer, or another one, or its
+//! the log as it grows. In majority mode both introduce themselves first (`AutoSwitchHAConnection`). A slave that cannot go on from where it is, because its log is longer, or another one, or its
 //! place was deleted here, is refused with the reason in this broker's log.
 
 use std::io;
@@ -14,19 +14,23 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
+use super::epochs::History;
 use super::now_ms;
 use super::replicas::Replica;
 use crate::base::LogOffset;
 use crate::broker::Broker;
-use crate::protocol::ha::{HaError, classic};
+use crate::protocol::ha::switch::{Epoch, Hello, Welcome};
+use crate::protocol::ha::{HaError, classic, switch};
 
 /// Slaves are few; more connections than this are strangers.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a new connection may take to say where it wants to go on.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How long the news that more is committed may wait for a frame to go with.
+const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 /// Frames are gathered so far before they go to the socket.
 const GATHER_BYTES: usize = 256 << 10;
 
@@ -51,6 +55,10 @@ pub(super) enum Ended {
     Foreign { at: u64 },
     #[error("position {at} was deleted here, the log begins at {min}: the slave needs a new copy")]
     Deleted { at: u64, min: u64 },
+    #[error("{0} is no id of a slave of this broker")]
+    Id(i64),
+    #[error("this master's epoch is over: a later one was promised")]
+    Fenced,
     #[error("the slave connected again")]
     Replaced,
 }
@@ -116,17 +124,27 @@ async fn follow_one(
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
     let (reader, writer) = stream.into_split();
+    let mut log = LogWriter {
+        writer: BufWriter::with_capacity(GATHER_BYTES, writer),
+        history: broker
+            .replication
+            .is_majority()
+            .then(|| broker.replication.history()),
+    };
     let mut reports = Reports {
         reader,
         buffer: BytesMut::new(),
+        switch: log.history.is_some(),
     };
-    let first = timeout(HELLO_LIMIT, reports.next()).await;
-    let asked = first.map_err(|_| Ended::Silent(HELLO_LIMIT))??;
-    let start = start_for(broker, asked)?;
+    let (hello, asked) = timeout(HELLO_LIMIT, introduce(broker, &mut log, &mut reports))
+        .await
+        .map_err(|_| Ended::Silent(HELLO_LIMIT))??;
+    let from_last_file = hello.is_none_or(|hello| hello.from_last_file);
+    let start = start_for(broker, asked, from_last_file)?;
     let replica = Replica {
         peer,
-        broker_id: None,
-        learner: false,
+        broker_id: hello.map(|hello| hello.broker_id),
+        learner: hello.is_some_and(|hello| hello.learner),
         acked: asked,
         sent: start,
         transferred: 0,
@@ -139,14 +157,44 @@ async fn follow_one(
     tokio::select! {
         biased;
         ended = take_reports(broker, connection, reports) => ended,
-        ended = send_log(broker, connection, writer, start) => ended,
+        ended = send_log(broker, connection, log, start) => ended,
     }
 }
 
-/// Where the log is sent from. A slave without a log begins with the last file, as Apache's do.
-fn start_for(broker: &Broker, asked: u64) -> Result<u64, Ended> {
+/// The handshake of majority mode, and where the slave wants to go on.
+async fn introduce(
+    broker: &Broker,
+    log: &mut LogWriter,
+    reports: &mut Reports,
+) -> Result<(Option<Hello>, u64), Ended> {
+    let Some(history) = &log.history else {
+        return Ok((None, reports.next().await?));
+    };
+    let hello = reports.hello().await?;
+    let own = broker.options.load().broker_id;
+    if hello.broker_id < 0 || hello.broker_id == own {
+        return Err(Ended::Id(hello.broker_id));
+    }
+    if broker.replication.is_fenced() {
+        return Err(Ended::Fenced);
+    }
+    let welcome = Welcome {
+        end: broker.store.appended().get(),
+        epoch: history.number(),
+        epochs: history.epochs().to_vec(),
+    };
+    log.writer.write_all(&welcome.encode()).await?;
+    log.writer.flush().await?;
+    Ok((Some(hello), reports.next().await?))
+}
+
+/// Where the log is sent from. A slave without a log begins with the last file, as Apache's do, unless it wants all.
+fn start_for(broker: &Broker, asked: u64, from_last_file: bool) -> Result<u64, Ended> {
     let store = &broker.store;
     let end = store.appended().get();
+    if asked == 0 && !from_last_file {
+        return Ok(store.log_min().get());
+    }
     if asked == 0 {
         let file_bytes = store.options().log_file_bytes.max(1);
         return Ok((end - end % file_bytes).max(store.log_min().get()));
@@ -175,23 +223,49 @@ fn check_start(broker: &Broker, at: u64) -> Result<(), Ended> {
 struct Reports {
     reader: OwnedReadHalf,
     buffer: BytesMut,
+    /// Which of the two protocols.
+    switch: bool,
 }
 
 impl Reports {
+    /// How the slave introduces itself.
+    async fn hello(&mut self) -> Result<Hello, Ended> {
+        loop {
+            if let Some(hello) = Hello::decode(&self.buffer)? {
+                self.buffer.advance(switch::HELLO_BYTES);
+                return Ok(hello);
+            }
+            self.fill().await?;
+        }
+    }
+
+    fn decode(&self) -> Result<Option<(u64, usize)>, HaError> {
+        Ok(if self.switch {
+            switch::decode_report(&self.buffer)?.map(|at| (at, switch::REPORT_BYTES))
+        } else {
+            classic::decode_report(&self.buffer)?.map(|at| (at, classic::REPORT_BYTES))
+        })
+    }
+
+    async fn fill(&mut self) -> Result<(), Ended> {
+        if self.reader.read_buf(&mut self.buffer).await? == 0 {
+            return Err(Ended::Closed);
+        }
+        Ok(())
+    }
+
     /// The next report; of several that are there, the last one.
     async fn next(&mut self) -> Result<u64, Ended> {
         loop {
             let mut last = None;
-            while let Some(at) = classic::decode_report(&self.buffer)? {
-                self.buffer.advance(classic::REPORT_BYTES);
+            while let Some((at, bytes)) = self.decode()? {
+                self.buffer.advance(bytes);
                 last = Some(at);
             }
             if let Some(last) = last {
                 return Ok(last);
             }
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                return Err(Ended::Closed);
-            }
+            self.fill().await?;
         }
     }
 }
@@ -214,48 +288,93 @@ async fn take_reports(
             if !replicas.is_current(connection) {
                 return Err(Ended::Replaced);
             }
+            if broker.replication.is_fenced() {
+                return Err(Ended::Fenced);
+            }
             replicas.acked(connection, at, end, now_ms());
         }
         broker.note_replicas();
     }
 }
 
-/// The writing half: the log from `at` on, and a sign of life when there is nothing new.
+/// The writing half.
+struct LogWriter {
+    writer: BufWriter<OwnedWriteHalf>,
+    /// In majority mode: the master's, which does not change while it is master.
+    history: Option<History>,
+}
+
+impl LogWriter {
+    /// How many bytes from `at` on one frame may hold, so that it stays within one epoch.
+    fn room(&self, at: u64) -> u64 {
+        let epoch_end = self.history.as_ref().and_then(|history| history.at(at)?.1);
+        epoch_end.map_or(u64::MAX, |end| end.saturating_sub(at))
+    }
+
+    async fn send(&mut self, at: u64, body: &[u8], committed: u64) -> io::Result<()> {
+        let size = body.len();
+        match &self.history {
+            None => {
+                let header = classic::Header { at, size };
+                self.writer.write_all(&header.encode()).await?;
+            }
+            Some(history) => {
+                let none = Epoch {
+                    number: -1,
+                    start: 0,
+                };
+                let epoch = history.at(at).map_or(none, |(epoch, _)| epoch);
+                let header = switch::Header {
+                    at,
+                    size,
+                    epoch,
+                    committed,
+                };
+                self.writer.write_all(&header.encode()).await?;
+            }
+        }
+        self.writer.write_all(body).await
+    }
+}
+
+/// Sends the log from `at` on, and a sign of life when there is nothing new. In majority mode a slave is also told when
+/// more is committed.
 async fn send_log(
     broker: &Arc<Broker>,
     connection: u64,
-    writer: OwnedWriteHalf,
+    mut log: LogWriter,
     mut at: u64,
 ) -> Result<(), Ended> {
     let store = &broker.store;
-    let mut writer = BufWriter::with_capacity(GATHER_BYTES, writer);
     loop {
         let options = broker.options.load();
-        let batch = u64::from(options.ha_transfer_batch_size.max(1));
+        let batch = u64::from(options.ha_transfer_batch_size.max(1)).min(log.room(at));
+        let committed = store.committed().get();
         if let Some(stretch) = store.stretch(LogOffset::new(at), batch) {
-            let bytes = stretch.as_ref();
-            let size = bytes.len();
-            writer
-                .write_all(&classic::Header { at, size }.encode())
-                .await?;
-            writer.write_all(bytes).await?;
-            at += size as u64;
+            let body = stretch.as_ref();
+            log.send(at, body, committed).await?;
+            at += body.len() as u64;
             let mut replicas = broker.replication.replicas.lock();
-            replicas.sent(connection, at, size as u64);
+            replicas.sent(connection, at, body.len() as u64);
             continue;
         }
         let min = store.log_min().get();
         if at < min {
             return Err(Ended::Deleted { at, min });
         }
-        writer.flush().await?;
+        log.writer.flush().await?;
         let interval = Duration::from_millis(options.ha_send_heartbeat_interval.max(1));
-        let grown = store.appended().reached(at + 1);
-        if timeout_at(Instant::now() + interval, grown).await.is_err() {
-            writer
-                .write_all(&classic::Header { at, size: 0 }.encode())
-                .await?;
-            writer.flush().await?;
+        tokio::select! {
+            biased;
+            () = store.appended().reached(at + 1) => {}
+            () = store.committed().reached(committed + 1), if log.history.is_some() => {
+                // Often the next message is on its way already and brings the news along.
+                let grown = timeout(COMMIT_PAUSE, store.appended().reached(at + 1)).await;
+                if grown.is_err() {
+                    log.send(at, &[], store.committed().get()).await?;
+                }
+            }
+            () = sleep(interval) => log.send(at, &[], store.committed().get()).await?,
         }
     }
 }

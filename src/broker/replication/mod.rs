@@ -1,31 +1,53 @@
 //! Replication: one master's log on several brokers.
 //!
-//! [`Replication`] is what the rest of the broker asks: the role, how far the log is replicated, who follows. Behind it
+//! [`Replication`] is what the rest of the broker asks: the role, the epoch, how far the log is replicated and
+//! committed, who follows. Behind it
 //!
 //! * [`master`] serves the HA port: each slave's connection sends it the log and takes its reports;
 //! * [`slave`] follows a master: it writes what comes at the places it has there;
 //! * [`follow`] copies the master's tables (topics, groups, offsets, ...) over the remoting protocol;
 //! * [`replicas`] is the table of slaves, a plain struct;
-//! * [`status`] tells all this to administrators.
+//! * [`epochs`] is the history of the log, in Apache's file, and where two histories part;
+//! * [`state`] is what a change of roles leaves behind on the disk;
+//! * [`status`] tells all this to administrators, as Apache does; [`command`] is what gives a broker its role.
 //!
-//! What it promises: a slave's log is the master's, byte for byte; nothing is overwritten or cut because a peer says so,
-//! a log that does not fit is refused with the reason; an answer that waits for replicas waits on the `replicated`
-//! watermark, and one report releases everyone below it.
+//! # Classic and majority
 //!
-//! The role is read at the start and does not change while the broker runs: who wants another role stops the broker and
-//! starts it anew, in the same process ([`crate::node`] does). Then everything a role needs is set up as at any start.
+//! With `replication=classic` master and slave are Apache's: a message can be read as soon as the master has it. With
+//! `replication=majority` it is neither acknowledged nor seen before more than half of `totalReplicas` have it (on
+//! their disks where they flush synchronously). Replicas then speak the protocol of Apache's auto-switch HA, which
+//! compares histories first. A replica that has what its master has not takes it off, after saving it, if the master is
+//! of a later epoch and nothing known to be committed is among it; else it refuses to follow and says why.
+//!
+//! What a master wrote in an earlier epoch counts as committed only together with the beginning of its own epoch, so
+//! that no replica with an older history can win against those that have it.
+//!
+//! # Changing roles
+//!
+//! The role is read at the start and does not change while the broker runs. [`Broker::change_role`] notes the new one on
+//! the disk and asks for a new start in the same process, which the node does; then everything a role needs is set up
+//! as at any start, and what must be cut off the log is cut while nobody reads it. [`Broker::fence`] promises an epoch:
+//! a master of an earlier one takes no message from then on, and is followed by nobody here, also after a restart.
+//! [`Broker::standing`] tells what is needed to choose a master: epoch, end of the log, committed end.
+//!
+//! What it promises: a slave's log is the master's, byte for byte; nothing is overwritten or cut because a peer says so;
+//! an answer that waits for replicas waits on the `replicated` watermark, and one report releases everyone below it.
 //!
 //! Absent on purpose: choosing a master. That is for an administrator or a controller.
 //!
 //! Lock order: every table here is a leaf; none is held across an await.
 
+pub(crate) mod command;
+pub(crate) mod epochs;
 pub(crate) mod follow;
 pub(crate) mod master;
 pub(crate) mod replicas;
 mod role;
 pub(crate) mod slave;
+pub(crate) mod state;
 pub(crate) mod status;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,10 +56,14 @@ use tokio::sync::Notify;
 
 pub(crate) use role::{BrokerRole, ReplicationMode};
 
+use self::epochs::{EpochFile, History};
 use self::replicas::{Quorum, Replica, Replicas};
+use self::state::{Saved, StateFile};
 use super::Broker;
 use super::options::BrokerOptions;
 use crate::base::{LogOffset, Watermark};
+use crate::protocol::ha::switch::Epoch;
+use crate::store::Store;
 use crate::sys::Clock;
 
 /// What a slave knows of its master.
@@ -63,6 +89,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Replication {
     role: BrokerRole,
+    mode: ReplicationMode,
     /// How far enough slaves have the log, by the quorum.
     replicated: Watermark,
     replicas: Mutex<Replicas>,
@@ -70,6 +97,15 @@ pub(crate) struct Replication {
     link: Mutex<Link>,
     /// Rung when a slave learns another address of its master.
     moved: Notify,
+    epochs: Mutex<EpochFile>,
+    state: Mutex<StateFile>,
+    /// Where this master's own epoch began.
+    epoch_start: u64,
+    /// In majority mode nothing is read before the log is committed so far: what was there at the start may never
+    /// have been.
+    settled_at: u64,
+    wanted: Mutex<Option<RoleChange>>,
+    changes: Notify,
 }
 
 /// What an answer to a producer has to wait for.
@@ -83,27 +119,112 @@ pub(crate) enum Wait {
     NoSlave,
 }
 
+/// Another role, or the same one again with a shorter log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleChange {
+    /// What the broker is to be.
+    pub(crate) role: BrokerRole,
+    /// Its id then; 0 for a master.
+    pub(crate) broker_id: i64,
+    /// The remoting address of the master it is to follow, if it is known.
+    pub(crate) master: Option<String>,
+    /// The epoch a new master begins.
+    pub(crate) epoch: Option<i32>,
+    /// Where the log is cut first.
+    pub(crate) cut_at: Option<u64>,
+}
+
+/// Where a broker stands, for who chooses a master.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) role: BrokerRole,
+    pub(crate) mode: ReplicationMode,
+    pub(crate) broker_id: i64,
+    /// The newest epoch of its log; -1 without one.
+    pub(crate) epoch: i32,
+    /// The epoch it has promised.
+    pub(crate) promised: i32,
+    /// The end of its log.
+    pub(crate) log_end: u64,
+    /// How far it knows the log to be committed; the end in classic mode.
+    pub(crate) committed: u64,
+    /// Whether it is a master that must take no message.
+    pub(crate) fenced: bool,
+}
+
 impl Replication {
-    pub(crate) fn new(options: &BrokerOptions) -> Self {
+    /// Reads what is kept on the disk. Blocks.
+    pub(crate) fn open(
+        options: &BrokerOptions,
+        state: StateFile,
+        store: &Store,
+    ) -> io::Result<Self> {
         let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let link = Link {
             ha_address: given(&options.ha_master_address),
             address: given(&options.master_addr),
             ..Link::default()
         };
-        Self {
+        let mut epochs = EpochFile::open(store.layout().dir())?;
+        let end = store.appended().get();
+        let majority = options.replication == ReplicationMode::Majority;
+        let is_master = options.broker_role != BrokerRole::Slave;
+        let new_epoch = match state.saved().epoch.filter(|_| is_master) {
+            Some(number) if number > epochs.history().number() => {
+                Some(Epoch { number, start: end })
+            }
+            _ if majority && is_master && epochs.history().last().is_none() => Some(Epoch {
+                number: 1,
+                start: store.log_min().get(),
+            }),
+            _ => None,
+        };
+        epochs.change(|history| {
+            if let Some(epoch) = new_epoch {
+                history.begin(epoch);
+            }
+        })?;
+        if majority {
+            store.hold_uncommitted();
+        }
+        let replication = Self {
             role: options.broker_role,
+            mode: options.replication,
             replicated: Watermark::new(0),
             replicas: Mutex::default(),
             next_connection: AtomicU64::new(1),
             link: Mutex::new(link),
             moved: Notify::new(),
+            epoch_start: epochs.history().last().map_or(0, |epoch| epoch.start),
+            epochs: Mutex::new(epochs),
+            state: Mutex::new(state),
+            settled_at: end,
+            wanted: Mutex::new(None),
+            changes: Notify::new(),
+        };
+        if replication.is_slave() {
+            store.set_replica(true);
+        } else if replication.is_fenced() {
+            tracing::error!(
+                "this broker has promised a later epoch than its own: it takes no messages until it is given a role"
+            );
+            store.set_replica(true);
         }
+        Ok(replication)
     }
 
     /// Whether it follows a master.
     pub(crate) fn is_slave(&self) -> bool {
         self.role == BrokerRole::Slave
+    }
+
+    fn is_majority(&self) -> bool {
+        self.mode == ReplicationMode::Majority
+    }
+
+    /// Whether it is a master that must take no message, because a later epoch was promised.
+    pub(crate) fn is_fenced(&self) -> bool {
+        !self.is_slave() && self.saved().promised > self.epoch().max(0)
     }
 
     /// How far enough slaves have the log.
@@ -119,6 +240,20 @@ impl Replication {
     /// What a slave knows of its master.
     pub(crate) fn link(&self) -> Link {
         self.link.lock().clone()
+    }
+
+    /// The history of the log.
+    pub(crate) fn history(&self) -> History {
+        self.epochs.lock().history().clone()
+    }
+
+    /// The newest epoch of the log; -1 without one.
+    pub(crate) fn epoch(&self) -> i32 {
+        self.epochs.lock().history().number()
+    }
+
+    fn saved(&self) -> Saved {
+        self.state.lock().saved().clone()
     }
 
     fn with_link<R>(&self, change: impl FnOnce(&mut Link) -> R) -> R {
@@ -141,10 +276,33 @@ impl Replication {
             self.moved.notify_one();
         }
     }
+
+    /// Asks the node for a new start in another role.
+    fn request(&self, change: RoleChange) {
+        self.wanted.lock().get_or_insert(change);
+        self.changes.notify_one();
+    }
+
+    /// Completes when a change of roles is asked for, with the change.
+    pub(crate) async fn change_wanted(&self) -> RoleChange {
+        loop {
+            if let Some(change) = self.wanted.lock().take() {
+                return change;
+            }
+            self.changes.notified().await;
+        }
+    }
 }
 
 /// Who must have a message before its producer is answered.
 pub(crate) fn quorum(options: &BrokerOptions) -> Quorum {
+    if options.broker_role == BrokerRole::Slave {
+        return Quorum::Slaves(0);
+    }
+    if options.replication == ReplicationMode::Majority {
+        // More than half, this master included.
+        return Quorum::Slaves(usize::try_from(options.total_replicas / 2).unwrap_or(1));
+    }
     match options.broker_role {
         BrokerRole::SyncMaster if options.all_ack_in_sync_state_set => Quorum::AllInSync,
         // Apache 5.5.0 waits for nobody with `inSyncReplicas=1`, its default, whatever the role says; here a
@@ -157,8 +315,8 @@ pub(crate) fn quorum(options: &BrokerOptions) -> Quorum {
 }
 
 impl Broker {
-    /// Moves the `replicated` watermark to where the slaves are.
-    fn note_replicas(&self) {
+    /// Moves the `replicated` watermark to where the slaves are, and the committed end with it.
+    fn note_replicas(self: &Arc<Self>) {
         let options = self.options.load();
         let quorum = quorum(&options);
         if quorum == Quorum::Slaves(0) {
@@ -166,14 +324,34 @@ impl Broker {
         }
         let (end, gap) = (self.store.appended().get(), options.ha_max_gap_not_in_sync);
         let reached = self.replication.replicas.lock().reached(quorum, end, gap);
-        self.replication.replicated.advance(reached);
+        if !self.replication.is_majority() {
+            self.replication.replicated.advance(reached);
+            return;
+        }
+        let own = if self.store.must_wait_for_flush() {
+            self.store.flushed().get()
+        } else {
+            end
+        };
+        let reached = reached.min(own);
+        if reached >= self.replication.epoch_start && reached > self.store.committed().get() {
+            self.commit(reached);
+        }
+    }
+
+    /// The log is committed up to `committed`: shows it, and answers who waits.
+    fn commit(self: &Arc<Self>, committed: u64) {
+        for (topic, queue) in self.store.commit(LogOffset::new(committed)) {
+            self.wake(&topic, queue);
+        }
+        self.replication.replicated.advance(committed);
     }
 
     /// What the answer to a message must wait for that was just appended and ends at `end`.
     pub(crate) fn replica_wait(&self, options: &BrokerOptions, end: LogOffset) -> Wait {
-        let quorum = quorum(options);
-        let needed = match quorum {
+        let needed = match quorum(options) {
             Quorum::Slaves(0) => return Wait::None,
+            _ if self.replication.is_majority() => return Wait::Replicas,
             Quorum::Slaves(count) => count,
             Quorum::AllInSync => 0,
         };
@@ -190,15 +368,95 @@ impl Broker {
         Wait::Replicas
     }
 
-    /// Whether so few slaves are in sync that messages are refused (`minInSyncReplicas`).
+    /// Whether so few slaves are in sync that messages are refused: `minInSyncReplicas`, or the majority.
     pub(crate) fn lacks_replicas(&self, options: &BrokerOptions) -> bool {
-        if options.broker_role != BrokerRole::SyncMaster || options.min_in_sync_replicas <= 1 {
+        let needed = match (quorum(options), self.replication.is_majority()) {
+            (Quorum::Slaves(0), _) => return false,
+            (Quorum::Slaves(count), true) => count + 1,
+            _ => usize::try_from(options.min_in_sync_replicas).unwrap_or(usize::MAX),
+        };
+        if needed <= 1 {
             return false;
         }
-        let needed = usize::try_from(options.min_in_sync_replicas).unwrap_or(usize::MAX);
         let end = self.store.appended().get();
         let replicas = self.replication.replicas.lock();
         replicas.in_sync(end, options.ha_max_gap_not_in_sync) + 1 < needed
+    }
+
+    /// Whether nothing may be read yet, because nobody knows how much of the log is committed.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.replication.is_majority() && self.store.committed().get() < self.replication.settled_at
+    }
+
+    /// Promises an epoch: no master of an earlier one counts here any more. False if a later one is promised already.
+    /// The promise is on the disk when this returns. Blocks.
+    pub(crate) fn fence(&self, epoch: i32) -> io::Result<bool> {
+        {
+            let mut state = self.replication.state.lock();
+            if state.saved().promised > epoch {
+                return Ok(false);
+            }
+            state.change(|saved| saved.promised = epoch)?;
+        }
+        if self.replication.is_fenced() {
+            self.store.set_replica(true);
+        }
+        Ok(true)
+    }
+
+    /// Notes another role on the disk and asks the node for a new start in it. Blocks.
+    pub(crate) fn change_role(&self, change: RoleChange) -> io::Result<()> {
+        self.replication.state.lock().change(|saved| {
+            saved.role = Some(change.role.name().to_owned());
+            saved.broker_id = Some(change.broker_id);
+            saved.master.clone_from(&change.master);
+            saved.epoch = change.epoch.or(saved.epoch);
+            if let Some(epoch) = change.epoch {
+                saved.promised = saved.promised.max(epoch);
+            }
+        })?;
+        self.replication.request(change);
+        Ok(())
+    }
+
+    /// Where this broker stands.
+    pub(crate) fn standing(&self) -> Standing {
+        let replication = &self.replication;
+        let log_end = self.store.appended().get();
+        let saved = replication.saved();
+        Standing {
+            role: replication.role,
+            mode: replication.mode,
+            broker_id: self.options.load().broker_id,
+            epoch: replication.epoch(),
+            promised: saved.promised,
+            log_end,
+            committed: if replication.is_majority() {
+                self.store.committed().get().max(saved.committed)
+            } else {
+                log_end
+            },
+            fenced: replication.is_fenced(),
+        }
+    }
+
+    /// Completes when another role is asked for.
+    pub(crate) async fn role_change(&self) -> RoleChange {
+        self.replication.change_wanted().await
+    }
+
+    /// Notes how far the log is committed, for a later start. Blocks.
+    pub(crate) fn keep_committed(&self) {
+        if !self.replication.is_majority() {
+            return;
+        }
+        let committed = self.store.committed().get();
+        let kept = self.replication.state.lock().change(|saved| {
+            saved.committed = saved.committed.max(committed);
+        });
+        if let Err(error) = kept {
+            tracing::warn!("cannot note how far the log is committed: {error}");
+        }
     }
 
     fn next_replica(&self) -> u64 {
@@ -207,12 +465,23 @@ impl Broker {
             .fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Starts to follow the master, where this is a slave.
-    pub(super) fn start_following(self: &Arc<Self>) {
+    /// Starts what the role needs beside the HA port.
+    pub(super) fn start_replication(self: &Arc<Self>) {
         if self.replication.is_slave() {
             self.tasks.spawn(slave::run(Arc::clone(self)));
             self.tasks.spawn(follow::run(Arc::clone(self)));
+        } else if self.replication.is_majority() && self.store.must_wait_for_flush() {
+            self.tasks.spawn(commit_as_flushed(Arc::clone(self)));
         }
+    }
+}
+
+/// The master's own disk counts as well: looks again whenever it has more.
+async fn commit_as_flushed(broker: Arc<Broker>) {
+    loop {
+        let flushed = broker.store.flushed().get();
+        broker.note_replicas();
+        broker.store.flushed().reached(flushed + 1).await;
     }
 }
 

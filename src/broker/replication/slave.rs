@@ -1,7 +1,8 @@
 //! A slave's side of the HA protocol (`DefaultHAClient`).
 //!
 //! One task connects to the master, reports where its log ends, and writes what comes. Before that it asks the master
-//! for the record its own log ends with: a log that is not a beginning of the master's is never continued.
+//! for the record its own log ends with: a log that is not a beginning of the master's is never continued. In majority
+//! mode (`AutoSwitchHAClient`) the histories tell: see [`agree`].
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::now_ms;
+use super::epochs::History;
+use super::{RoleChange, now_ms};
 use crate::base::LogOffset;
 use crate::broker::Broker;
 use crate::message::record::Record;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
-use crate::protocol::ha::{HaError, classic};
+use crate::protocol::ha::switch::{Epoch, Hello, Welcome};
+use crate::protocol::ha::{HaError, classic, switch};
 use crate::protocol::header::message::ViewMessageRequestHeader;
 use crate::store::ReceiveError;
 
@@ -30,6 +33,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Read from the socket at a time.
 const READ_BYTES: usize = 256 << 10;
+
+/// What a replica that compares records sends as their topic.
+pub(crate) const REPLICA_MARK: &str = "RMQ_REPLICA";
 
 /// Why a connection to the master ended.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,107 @@ enum Ended {
     Differs { at: u64 },
     #[error("the master's address changed")]
     Moved,
+    #[error("{0}")]
+    Disagree(#[from] Disagree),
+    #[error("this replica's log is cut at position {at}, where its history and the master's part")]
+    Cut { at: u64 },
+    #[error("what is known of epochs cannot be written: {0}")]
+    State(io::Error),
+}
+
+/// Why a replica does not follow a master in majority mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Disagree {
+    #[error("the master tells a history that makes no sense")]
+    History,
+    #[error(
+        "the master is of epoch {epoch}, and epoch {promised} was promised to another: it is no master any more"
+    )]
+    Promised { epoch: i32, promised: i32 },
+    #[error("the master is of epoch {theirs}, this replica of {ours}: it is no master any more")]
+    OldMaster { theirs: i32, ours: i32 },
+    #[error(
+        "both are of epoch {0}, which began at another place with each: two brokers claim to be master"
+    )]
+    TwoMasters(i32),
+    #[error(
+        "this replica has epoch {epoch} up to {ours}, the master only up to {theirs}: the master has lost messages"
+    )]
+    Longer { epoch: i32, ours: u64, theirs: u64 },
+    #[error(
+        "this replica and the master have no history in common: it needs an empty directory to begin anew"
+    )]
+    Stranger,
+    #[error(
+        "the histories part at position {at}, but the log is committed up to {committed}: committed messages would be lost"
+    )]
+    WouldLose { at: u64, committed: u64 },
+}
+
+/// How a replica goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agreed {
+    /// Its log is a beginning of the master's.
+    GoOn,
+    /// The same, as far as histories tell: it has none. The record it ends with must be compared.
+    Compare,
+    /// It has what the master has not from this position on, and none of it counts.
+    CutAt(u64),
+}
+
+/// What a replica knows when it meets a master.
+#[derive(Debug, Clone)]
+pub(super) struct Own {
+    pub(super) history: History,
+    pub(super) end: u64,
+    pub(super) promised: i32,
+    pub(super) committed: u64,
+}
+
+/// Compares a replica's history with its master's. Nothing is cut for a master of the same epoch or an earlier one, and
+/// nothing that is known to be committed for anybody.
+pub(super) fn agree(own: &Own, welcome: &Welcome) -> Result<(Agreed, History), Disagree> {
+    let theirs = History::from_peer(welcome.epochs.clone()).ok_or(Disagree::History)?;
+    let (epoch, ours) = (theirs.number(), own.history.number());
+    if own.promised > epoch {
+        let promised = own.promised;
+        return Err(Disagree::Promised { epoch, promised });
+    }
+    if own.end == 0 {
+        return Ok((Agreed::GoOn, theirs));
+    }
+    if ours > epoch {
+        return Err(Disagree::OldMaster {
+            theirs: epoch,
+            ours,
+        });
+    }
+    if own.history.last().is_none() {
+        if own.end > welcome.end {
+            return Err(Disagree::Stranger);
+        }
+        return Ok((Agreed::Compare, theirs));
+    }
+    if ours == epoch && own.history.last() != theirs.last() {
+        return Err(Disagree::TwoMasters(epoch));
+    }
+    let parts = own.history.parts_from(own.end, &theirs, welcome.end);
+    let at = parts.ok_or(Disagree::Stranger)?;
+    if at >= own.end {
+        return Ok((Agreed::GoOn, theirs));
+    }
+    if ours == epoch {
+        return Err(Disagree::Longer {
+            epoch,
+            ours: own.end,
+            theirs: welcome.end,
+        });
+    }
+    if at < own.committed {
+        let committed = own.committed;
+        return Err(Disagree::WouldLose { at, committed });
+    }
+    Ok((Agreed::CutAt(at), theirs))
 }
 
 /// Follows the master for as long as the broker runs.
@@ -108,7 +215,8 @@ enum Never {}
 
 async fn follow_inner(broker: &Arc<Broker>, address: &str) -> Result<Never, Ended> {
     let start = broker.store.forget_unfinished().get();
-    if start > 0 {
+    let majority = broker.replication.is_majority();
+    if start > 0 && !majority {
         compare_last(broker).await?;
     }
     let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address))
@@ -121,10 +229,14 @@ async fn follow_inner(broker: &Arc<Broker>, address: &str) -> Result<Never, Ende
         reader,
         writer,
         buffer: BytesMut::with_capacity(READ_BYTES),
+        majority,
         end: start,
         reported: start,
         reported_at: Instant::now(),
     };
+    if majority {
+        session.introduce().await?;
+    }
     session.report(start).await?;
     broker.replication.with_link(|link| {
         link.connected = true;
@@ -140,13 +252,136 @@ struct Session<'a> {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     buffer: BytesMut,
+    /// Which of the two protocols.
+    majority: bool,
     /// How far the log is received, whole record or not.
     end: u64,
     reported: u64,
     reported_at: Instant,
 }
 
+/// A frame's header, of either protocol.
+struct Frame {
+    at: u64,
+    header: usize,
+    size: usize,
+    /// In majority mode: the epoch, and how far the log is committed.
+    news: Option<(Epoch, u64)>,
+}
+
 impl Session<'_> {
+    /// The handshake of majority mode.
+    async fn introduce(&mut self) -> Result<(), Ended> {
+        let options = self.broker.options.load();
+        let hello = Hello {
+            from_last_file: false,
+            learner: false,
+            broker_id: options.broker_id,
+        };
+        self.writer.write_all(&hello.encode()).await?;
+        let welcome = timeout(CALL_LIMIT, self.welcome())
+            .await
+            .map_err(|_| Ended::Unreachable)??;
+        let standing = self.broker.standing();
+        let own = Own {
+            history: self.broker.replication.history(),
+            end: self.end,
+            promised: standing.promised,
+            committed: standing.committed,
+        };
+        let (agreed, theirs) = agree(&own, &welcome)?;
+        let change = |change: &mut dyn FnMut(&mut History)| {
+            let mut epochs = self.broker.replication.epochs.lock();
+            epochs.change(change).map_err(Ended::State)
+        };
+        match agreed {
+            // Whoever has no log may have a history of one that was lost.
+            Agreed::GoOn if self.end == 0 => change(&mut |history| history.cut(0)),
+            // The epoch is the same, and yet a master that lost power may have written other messages in it since.
+            Agreed::GoOn => compare_last(self.broker).await,
+            Agreed::Compare => {
+                compare_last(self.broker).await?;
+                let end = self.end;
+                change(&mut |history| {
+                    *history = theirs.clone();
+                    history.cut(end);
+                })
+            }
+            Agreed::CutAt(at) => {
+                change(&mut |history| history.cut(at))?;
+                let options = self.broker.options.load();
+                self.broker.replication.request(RoleChange {
+                    role: options.broker_role,
+                    broker_id: options.broker_id,
+                    master: self.broker.replication.link().address,
+                    epoch: None,
+                    cut_at: Some(at),
+                });
+                Err(Ended::Cut { at })
+            }
+        }
+    }
+
+    async fn welcome(&mut self) -> Result<Welcome, Ended> {
+        loop {
+            if let Some((welcome, bytes)) = Welcome::decode(&self.buffer)? {
+                self.buffer.advance(bytes);
+                return Ok(welcome);
+            }
+            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                return Err(Ended::Closed);
+            }
+        }
+    }
+
+    /// How far this replica has the log, as it counts for the master: on the disk where it flushes synchronously.
+    fn safe_end(&self) -> u64 {
+        if self.majority && self.broker.store.must_wait_for_flush() {
+            self.end.min(self.broker.store.flushed().get())
+        } else {
+            self.end
+        }
+    }
+
+    fn next_frame(&self) -> Result<Option<Frame>, HaError> {
+        Ok(if self.majority {
+            switch::Header::decode(&self.buffer)?.map(|header| Frame {
+                at: header.at,
+                header: switch::HEADER_BYTES,
+                size: header.size,
+                news: Some((header.epoch, header.committed)),
+            })
+        } else {
+            classic::Header::decode(&self.buffer)?.map(|header| Frame {
+                at: header.at,
+                header: classic::HEADER_BYTES,
+                size: header.size,
+                news: None,
+            })
+        })
+    }
+
+    /// What a frame of majority mode tells beside the log itself.
+    fn take_news(&self, (epoch, committed): (Epoch, u64)) -> Result<(), Ended> {
+        {
+            let mut epochs = self.broker.replication.epochs.lock();
+            let known = epochs.history().number();
+            // An epoch counts as begun here once this log reaches its first byte.
+            if epoch.number > known && epoch.start <= self.end {
+                let begin = |history: &mut History| {
+                    history.begin(epoch);
+                };
+                epochs.change(begin).map_err(Ended::State)?;
+            }
+        }
+        let whole = self.broker.store.appended().get();
+        let committed = committed.min(whole);
+        if committed > self.broker.store.committed().get() {
+            self.broker.commit(committed);
+        }
+        Ok(())
+    }
+
     async fn run(&mut self) -> Result<Never, Ended> {
         loop {
             let options = self.broker.options.load();
@@ -162,7 +397,10 @@ impl Session<'_> {
                         }
                         break;
                     }
-                    () = sleep_until(self.reported_at + heartbeat) => self.report(self.end).await?,
+                    () = self.broker.store.flushed().reached(self.reported + 1), if self.safe_end() < self.end => {
+                        self.report(self.safe_end()).await?;
+                    }
+                    () = sleep_until(self.reported_at + heartbeat) => self.report(self.safe_end()).await?,
                     () = sleep_until(silent_at) => return Err(Ended::Silent(silence)),
                 }
             }
@@ -170,8 +408,8 @@ impl Session<'_> {
             self.broker
                 .replication
                 .with_link(|link| link.read_ms = now_ms());
-            if self.end > self.reported {
-                self.report(self.end).await?;
+            if self.safe_end() > self.reported {
+                self.report(self.safe_end()).await?;
             }
             self.buffer.reserve(READ_BYTES);
         }
@@ -179,9 +417,9 @@ impl Session<'_> {
 
     /// Writes every whole frame that has come.
     fn take_frames(&mut self) -> Result<(), Ended> {
-        while let Some(header) = classic::Header::decode(&self.buffer)? {
-            let whole = classic::HEADER_BYTES + header.size;
-            let Some(body) = self.buffer.get(classic::HEADER_BYTES..whole) else {
+        while let Some(header) = self.next_frame()? {
+            let whole = header.header + header.size;
+            let Some(body) = self.buffer.get(header.header..whole) else {
                 break;
             };
             // A master without new bytes says where it would go on; only a slave with a log can compare.
@@ -204,12 +442,19 @@ impl Session<'_> {
                 }
             }
             self.buffer.advance(whole);
+            if let Some(news) = header.news {
+                self.take_news(news)?;
+            }
         }
         Ok(())
     }
 
     async fn report(&mut self, at: u64) -> Result<(), Ended> {
-        self.writer.write_all(&classic::report(at)).await?;
+        if self.majority {
+            self.writer.write_all(&switch::report(at)).await?;
+        } else {
+            self.writer.write_all(&classic::report(at)).await?;
+        }
         self.reported = at;
         self.reported_at = Instant::now();
         self.broker
@@ -232,6 +477,8 @@ async fn compare_last(broker: &Arc<Broker>) -> Result<(), Ended> {
         return Err(Ended::Unreachable);
     };
     let header = ViewMessageRequestHeader {
+        // A master that knows the mark shows a replica what consumers may not see yet.
+        topic: Some(REPLICA_MARK),
         offset: LogOffset::new(at).to_wire(),
         ..ViewMessageRequestHeader::default()
     };
@@ -249,4 +496,103 @@ async fn compare_last(broker: &Arc<Broker>) -> Result<(), Ended> {
         return Ok(());
     }
     Err(Ended::Differs { at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(epochs: &[(i32, u64)]) -> Vec<Epoch> {
+        let epochs = epochs.iter();
+        epochs
+            .map(|&(number, start)| Epoch { number, start })
+            .collect()
+    }
+
+    fn own(history: &[(i32, u64)], end: u64) -> Own {
+        Own {
+            history: History::from_peer(epochs(history)).unwrap(),
+            end,
+            promised: 0,
+            committed: 0,
+        }
+    }
+
+    fn meets(own: &Own, history: &[(i32, u64)], end: u64) -> Result<Agreed, Disagree> {
+        let epochs = epochs(history);
+        let epoch = epochs.last().map_or(-1, |last| last.number);
+        agree(own, &Welcome { end, epoch, epochs }).map(|(agreed, _)| agreed)
+    }
+
+    #[test]
+    fn a_beginning_of_the_masters_log_goes_on() {
+        assert_eq!(meets(&own(&[], 0), &[(1, 0)], 500), Ok(Agreed::GoOn));
+        assert_eq!(
+            meets(&own(&[(1, 0)], 300), &[(1, 0)], 500),
+            Ok(Agreed::GoOn)
+        );
+        let later = [(1, 0), (2, 400)];
+        assert_eq!(meets(&own(&[(1, 0)], 300), &later, 500), Ok(Agreed::GoOn));
+        assert_eq!(meets(&own(&[(1, 0)], 400), &later, 500), Ok(Agreed::GoOn));
+        assert_eq!(meets(&own(&[], 300), &later, 500), Ok(Agreed::Compare));
+    }
+
+    #[test]
+    fn what_only_an_old_master_has_is_cut() {
+        let mut old = own(&[(1, 0)], 450);
+        let later = [(1, 0), (2, 400)];
+        assert_eq!(meets(&old, &later, 500), Ok(Agreed::CutAt(400)));
+        old.committed = 400;
+        assert_eq!(meets(&old, &later, 500), Ok(Agreed::CutAt(400)));
+        old.committed = 401;
+        let refused = meets(&old, &later, 500);
+        assert!(matches!(refused, Err(Disagree::WouldLose { .. })));
+    }
+
+    #[test]
+    fn nobody_follows_a_master_whose_time_is_over() {
+        let mut replica = own(&[(1, 0), (2, 100)], 300);
+        let refused = meets(&replica, &[(1, 0)], 500);
+        assert_eq!(refused, Err(Disagree::OldMaster { theirs: 1, ours: 2 }));
+        let two = meets(&replica, &[(1, 0), (2, 120)], 500);
+        assert_eq!(two, Err(Disagree::TwoMasters(2)));
+        let longer = meets(&replica, &[(1, 0), (2, 100)], 200);
+        assert!(matches!(longer, Err(Disagree::Longer { .. })));
+        let stranger = meets(&replica, &[(7, 5)], 500);
+        assert_eq!(stranger, Err(Disagree::Stranger));
+        replica.promised = 4;
+        let promised = meets(&replica, &[(1, 0), (3, 300)], 500);
+        assert_eq!(
+            promised,
+            Err(Disagree::Promised {
+                epoch: 3,
+                promised: 4
+            })
+        );
+    }
+
+    proptest::proptest! {
+        /// Whatever two brokers tell each other: nothing committed is cut, and nothing at all for an old master.
+        #[test]
+        fn no_cut_reaches_what_is_committed(
+            ours in proptest::collection::btree_map(1i32..9, 1u64..900, 0..5),
+            theirs in proptest::collection::btree_map(1i32..9, 1u64..900, 0..5),
+            end in 900u64..1000, their_end in 900u64..1000, committed in 0u64..1000, promised in 0i32..9,
+        ) {
+            let history = |map: &std::collections::BTreeMap<i32, u64>| {
+                let mut history = History::default();
+                for (number, start) in map {
+                    history.begin(Epoch { number: *number, start: *start });
+                }
+                history
+            };
+            let (ours, theirs) = (history(&ours), history(&theirs));
+            let own = Own { history: ours.clone(), end, promised, committed };
+            let welcome = Welcome { end: their_end, epoch: theirs.number(), epochs: theirs.epochs().to_vec() };
+            if let Ok((Agreed::CutAt(at), _)) = agree(&own, &welcome) {
+                proptest::prop_assert!(at >= committed && at < end);
+                proptest::prop_assert!(theirs.number() > ours.number() && theirs.number() >= promised);
+            }
+        }
+    }
 }

@@ -384,6 +384,14 @@ impl Resolver {
                 },
             }
         }
+        if broker.lacks_total_replicas() {
+            let origin = Origin::Flag("replication=majority".to_owned());
+            self.bad(
+                "totalReplicas",
+                origin,
+                "how many brokers of this name are there? Write 3 or 5",
+            );
+        }
         if !without_effect.is_empty() {
             self.warn(format!(
                 "settings of Apache's without effect here so far: {}",

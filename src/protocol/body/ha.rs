@@ -84,3 +84,80 @@ pub struct EpochEntry {
     /// Its first byte.
     pub start_offset: i64,
 }
+
+/// The answer of `RMQ_REPLICATION`: where a broker stands among those of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ReplicationStatus {
+    /// `ASYNC_MASTER`, `SYNC_MASTER` or `SLAVE`.
+    pub role: String,
+    /// `classic` or `majority`.
+    pub replication: String,
+    /// Its id; 0 for a master.
+    pub broker_id: i64,
+    /// Its name.
+    pub broker_name: String,
+    /// Its remoting address.
+    pub address: String,
+    /// Its HA address.
+    pub ha_address: String,
+    /// The newest epoch of its log; -1 without one.
+    pub epoch: i32,
+    /// The epoch it has promised.
+    pub promised: i32,
+    /// Whether it is a master that must take no message.
+    pub fenced: bool,
+    /// The end of its log.
+    pub log_end: i64,
+    /// How far it knows the log to be committed; the end in classic mode.
+    pub committed: i64,
+    /// When its last message was stored, in milliseconds; 0 without one.
+    pub last_store_timestamp: i64,
+    /// Brokers of this name (`totalReplicas`).
+    pub total_replicas: u32,
+    /// Its history, oldest epoch first.
+    pub epochs: Vec<EpochEntry>,
+    /// The slaves of a master.
+    pub replicas: Vec<ReplicaStatus>,
+    /// What a slave knows of its master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<MasterStatus>,
+}
+
+/// One slave, as its master sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ReplicaStatus {
+    /// Where it connects from.
+    pub addr: String,
+    /// Its id, where its protocol tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_id: Option<i64>,
+    /// How far it has reported to be.
+    pub acked: i64,
+    /// How many bytes it is behind.
+    pub behind: i64,
+    /// Whether that is less than `haMaxGapNotInSync`.
+    pub in_sync: bool,
+    /// When it last had everything, in milliseconds; 0 for never.
+    pub caught_up_timestamp: i64,
+}
+
+/// A master, as its slave sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MasterStatus {
+    /// Its remoting address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its HA address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha_address: Option<String>,
+    /// Whether the slave is connected to it.
+    pub connected: bool,
+    /// Why not, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// When it last sent something, in milliseconds.
+    pub last_read_timestamp: i64,
+}

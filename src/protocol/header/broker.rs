@@ -26,6 +26,15 @@ headers! {
         master_flush_offset: i64 = "masterFlushOffset", required;
     }
 
+    /// `RMQ_REPLICATION`: without an action it only asks. `fence` promises an epoch; `promote` makes a master that begins
+    /// it; `follow` makes a slave of `master`.
+    ReplicationRequestHeader<'f> {
+        action: &'f str = "action", optional;
+        epoch: i32 = "epoch", optional;
+        master: &'f str = "master", optional;
+        broker_id: i64 = "brokerId", optional;
+    }
+
     /// `RMQ_CLOCK`: without a number it only asks.
     ClockRequestHeader {
         advance_ms: i64 = "advanceMs", optional;

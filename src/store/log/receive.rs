@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::Log;
-use super::replay::{fill, is_possible};
+use super::replay::is_possible;
 use super::writer::{LastRecord, Tail, Writer, to_place};
 use crate::base::{QueueId, TopicName};
 use crate::message::record::{BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, MIN_BYTES, Record};
@@ -21,6 +21,9 @@ use crate::store::layout;
 use crate::store::queue::table::QueueTable;
 use crate::store::queue::{BatchEntry, Entry, Queue};
 use crate::store::segment::{Handle, Segment};
+
+/// Fillers for lost messages are written out after so many.
+const FILL_STEP: u64 = 100_000;
 
 /// What a stretch did to a replica's log.
 #[derive(Debug, Default)]
@@ -242,7 +245,9 @@ impl Writer {
         if queue.is_gone() {
             queue = queues.successor(&queue);
         }
-        let next = queue.max();
+        let end = u64::try_from(entry.log_offset.saturating_add(entry.size.into()));
+        let end = end.unwrap_or(u64::MAX);
+        let next = queue.next();
         if offset < next {
             let known = queue.entry(offset);
             if known.is_some_and(|known| known.log_offset >= entry.log_offset) {
@@ -261,16 +266,18 @@ impl Writer {
             queue = queues.begin_anew(&queue)?;
         }
         if let Some((count, store_timestamp_ms)) = batch {
-            queue.restore_batch(BatchEntry {
+            let batch = BatchEntry {
                 entry,
                 store_timestamp_ms,
                 base: i64::try_from(offset).unwrap_or(i64::MAX),
                 count: i16::try_from(count).unwrap_or(i16::MAX),
-            });
+            };
+            queue.stage_batch(batch);
+            self.held.show(&queue, batch.end(), end);
             queues.due().note(&queue);
             return Ok(());
         }
-        let next = queue.max();
+        let next = queue.next();
         if offset > next {
             if !is_possible(&queue, offset, &entry) {
                 tracing::warn!(
@@ -284,11 +291,18 @@ impl Writer {
             if queue.is_without_entries() {
                 queue.begin_at(offset)?;
             }
-            fill(&queue, offset, Entry::FILLER)?;
+            for lost in queue.next()..offset {
+                let place = (queue.reserve(1), 1);
+                queues.due().stage(&queue, place, Entry::FILLER, 0);
+                if lost.is_multiple_of(FILL_STEP) {
+                    queue.write_out()?;
+                }
+            }
         }
         let first = queue.is_without_entries() || offset > next;
-        queue.restore(entry);
-        queues.due().note(&queue);
+        let at = queue.reserve(1);
+        queues.due().stage(&queue, (at, 1), entry, 0);
+        self.held.show(&queue, at + 1, end);
         if first && offset > 0 {
             queue.raise_min(self.log.min());
         }

@@ -68,6 +68,10 @@ pub(crate) struct Setting<'a> {
 /// Opens everything in the directory and repairs it.
 pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     let log = open_log(setting)?;
+    if let Some(at) = setting.options.cut_at.filter(|&at| at >= log.min()) {
+        let cut_dir = setting.layout.dir().join(cut::DIR);
+        cut_tail(&log, &cut_dir, at)?;
+    }
     let dir = setting.layout.dir();
     let queues = QueueTable::open(setting.layout.clone(), setting.options)
         .map(Arc::new)

@@ -405,7 +405,7 @@ pub(super) fn is_possible(queue: &Queue, offset: u64, entry: &Entry) -> bool {
 }
 
 /// Takes the places of the messages lost before `offset`.
-pub(super) fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
+fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
     let next = queue.max();
     let lost = offset.saturating_sub(next);
     let plug = if lost <= PLUGS_MAX {

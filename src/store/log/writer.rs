@@ -26,6 +26,7 @@ use crate::base::LogOffset;
 use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
+use crate::store::held::Held;
 use crate::store::queue::Entry;
 use crate::store::queue::due::Due;
 use crate::store::queue::table::QueueTable;
@@ -58,6 +59,7 @@ pub(crate) struct Writer {
     delay_levels_ms: Vec<i64>,
     record_max: usize,
     pub(super) tail: Mutex<Tail>,
+    pub(crate) held: Held,
     messages: AtomicU64,
     bytes: AtomicU64,
 }
@@ -97,6 +99,7 @@ impl Writer {
                 broken: None,
                 no_room: false,
             }),
+            held: Held::default(),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -263,10 +266,15 @@ impl Writer {
                     size: i32::try_from(pending.size).unwrap_or(i32::MAX),
                     tags_code: pending.tags.resolve(now, &self.delay_levels_ms),
                 };
-                let place = (pending.queue_offset, pending.messages);
-                due.publish(&pending.queue, place, entry, now);
-                for light in &pending.lights {
-                    due.publish(&light.queue, (light.offset, 1), entry, now);
+                let end = pending.log_offset + u64::from(pending.size);
+                let own = (&pending.queue, (pending.queue_offset, pending.messages));
+                let lights = pending
+                    .lights
+                    .iter()
+                    .map(|light| (&light.queue, (light.offset, 1)));
+                for (queue, place) in std::iter::once(own).chain(lights) {
+                    due.stage(queue, place, entry, now);
+                    self.held.show(queue, place.0 + u64::from(place.1), end);
                 }
             }
         }

@@ -34,9 +34,9 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// Makes a record visible (`Queue::publish`), given its first offset and number of messages, and remembers that its
+    /// Puts a record in its place (`Queue::stage`), given its first offset and number of messages, and remembers that its
     /// entry is to be written to a file.
-    pub(crate) fn publish(
+    pub(crate) fn stage(
         &self,
         queue: &Arc<Queue>,
         record: (u64, u16),
@@ -44,7 +44,7 @@ impl Due {
         store_timestamp_ms: i64,
     ) {
         let (at, messages) = record;
-        queue.publish(at, messages, entry, store_timestamp_ms);
+        queue.stage(at, messages, entry, store_timestamp_ms);
         self.note(queue);
     }
 

@@ -131,9 +131,25 @@ impl Queue {
         self.next.fetch_sub(messages.into(), Ordering::Relaxed);
     }
 
-    /// Makes a record with so many messages visible. `at` follows what was published last. Whoever does not write it out
-    /// at once uses [`due::Due::publish`].
+    /// Makes a record with so many messages visible. `at` follows what was published last. Recovery only.
     fn publish(&self, at: u64, messages: u16, entry: Entry, store_timestamp_ms: i64) {
+        self.stage(at, messages, entry, store_timestamp_ms);
+        self.reveal(at + u64::from(messages));
+    }
+
+    /// The offset that the next record gets, whether what is before can be seen or not.
+    pub(crate) fn next(&self) -> u64 {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// Moves the end that readers see forward to `max`.
+    pub(crate) fn reveal(&self, max: u64) {
+        self.max.fetch_max(max, Ordering::AcqRel);
+    }
+
+    /// Puts a record's entry in its place, behind the end that readers see. `at` follows what was staged last. Whoever
+    /// does not write it out at once uses [`due::Due::stage`].
+    pub(crate) fn stage(&self, at: u64, messages: u16, entry: Entry, store_timestamp_ms: i64) {
         match &self.kind {
             Kind::Simple(places) => places.push(entry),
             Kind::Batch(places) => places.push(BatchEntry {
@@ -143,7 +159,6 @@ impl Queue {
                 count: i16::try_from(messages).unwrap_or(i16::MAX),
             }),
         }
-        self.max.store(at + u64::from(messages), Ordering::Release);
     }
 
     /// Copies up to `count` entries from `from` on into `out` (cleared first). Of a simple queue; a batch queue has
@@ -297,9 +312,15 @@ impl Queue {
 
     /// Appends to a batch queue in recovery. There may be a gap in front of it, where messages were lost.
     pub(crate) fn restore_batch(&self, batch: BatchEntry) {
+        self.stage_batch(batch);
+        self.put_end(self.next());
+    }
+
+    /// The same behind the end that readers see.
+    pub(crate) fn stage_batch(&self, batch: BatchEntry) {
         if let Kind::Batch(places) = &self.kind {
             places.push(batch);
-            self.put_end(batch.end());
+            self.next.store(batch.end(), Ordering::Release);
         }
     }
 

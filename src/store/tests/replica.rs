@@ -193,3 +193,58 @@ fn logs_of_other_file_sizes_do_not_mix() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_not_committed_is_not_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    send(&store, "t", 0, "before");
+    store.hold_uncommitted();
+    let first = send(&store, "t", 0, "first");
+    send(&store, "t", 0, "second");
+    assert_eq!(bodies(&store, "t", 0), ["before"]);
+    let end = |one: Appended| one.log_offset.plus(one.size.into());
+    assert_eq!(store.commit(end(first)).len(), 1);
+    assert_eq!(bodies(&store, "t", 0), ["before", "first"]);
+    assert_eq!(store.commit(end(first)), []);
+    let last = send(&store, "t", 0, "third");
+    store.commit(end(last));
+    assert_eq!(bodies(&store, "t", 0).len(), 4);
+    assert!(store.is_visible(end(last).get()));
+    assert!(!store.is_visible(end(last).get() + 1));
+}
+
+#[test]
+fn a_tail_that_others_do_not_have_is_cut_and_kept_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for n in 0..100 {
+        send(&store, "t", 0, &format!("m{n}"));
+    }
+    let cut_at = store.appended().get();
+    for n in 0..150 {
+        send(&store, "t", 0, &format!("lost{n}"));
+        send(&store, "u", 0, &format!("lost{n}"));
+    }
+    store.shutdown().unwrap();
+    drop(store);
+    let cut = StoreOptions {
+        cut_at: Some(cut_at),
+        ..options(dir.path())
+    };
+    let (store, report) = Store::open(cut, Clock::System).unwrap();
+    assert_eq!(report.log_end, cut_at);
+    assert_eq!(bodies(&store, "t", 0), numbered(100));
+    assert_eq!(bodies(&store, "u", 0), Vec::<String>::new());
+    let saved: u64 = std::fs::read_dir(dir.path().join(cut::DIR))
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(saved > 150 * 2 * 100, "{saved}");
+    assert_eq!(send(&store, "t", 0, "m100").queue_offset.get(), 100);
+    assert_eq!(send(&store, "u", 0, "m0").queue_offset.get(), 0);
+    store.shutdown().unwrap();
+    drop(store);
+    let (store, _) = open(dir.path());
+    assert_eq!(bodies(&store, "t", 0), numbered(101));
+}

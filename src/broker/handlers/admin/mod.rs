@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::{Answer, Request, success};
 use crate::broker::Broker;
-use crate::broker::replication::status;
+use crate::broker::replication::{command, status};
 use crate::broker::router::unknown;
 use crate::protocol::codes::RequestCode as Code;
 
@@ -60,6 +60,7 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::CLEAN_EXPIRED_CONSUMEQUEUE => clean::expired_queues(broker),
         Code::CLEAN_UNUSED_TOPIC => clean::unused_topics(broker),
         Code::DELETE_EXPIRED_COMMITLOG => clean::expired_log(broker),
+        Code::RMQ_REPLICATION => command::handle(broker, request),
         Code::RMQ_CLOCK => clock::clock(broker, request),
         code => Err(unknown(code)),
     }
