@@ -17,6 +17,11 @@ impl NodeProcess {
     /// Starts `rmq serve` on `data_dir` with broker settings in Apache's spelling, and waits until it is ready. What
     /// it says goes to a file beside the directory.
     pub fn start(data_dir: &Path, settings: &[&str]) -> Self {
+        Self::start_with(data_dir, &["--port", "0", "--broker-port", "0"], settings)
+    }
+
+    /// The same with other flags than those for free ports.
+    pub fn start_with(data_dir: &Path, flags: &[&str], settings: &[&str]) -> Self {
         let ready_file = data_dir.with_extension("ready.json");
         let log = data_dir.with_extension("log");
         let _ = std::fs::remove_file(&ready_file);
@@ -27,9 +32,7 @@ impl NodeProcess {
             .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rmq"));
         command.arg("serve").arg("--data-dir").arg(data_dir);
-        command
-            .args(["--port", "0", "--broker-port", "0", "--ready-file"])
-            .arg(&ready_file);
+        command.args(flags).arg("--ready-file").arg(&ready_file);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -52,11 +55,9 @@ impl NodeProcess {
             log,
         };
         let ready = node.wait_for_ready_file(&ready_file);
-        let address = |role: &str| {
-            ready[role]
-                .as_str()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or_else(|| panic!("{role} in {ready}"))
+        let address = |role: &str| match ready[role].as_str() {
+            Some(text) => text.parse().unwrap(),
+            None => "0.0.0.0:0".parse().unwrap(),
         };
         node.name_server = address("namesrv");
         node.broker = address("broker");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::broker::Broker;
 use crate::protocol::codes::{RequestCode, ResponseCode};
@@ -23,6 +23,8 @@ use crate::remoting::Channel;
 
 /// How often the tables are copied.
 const EVERY: Duration = Duration::from_secs(10);
+/// They are copied no more often than this, and sooner when messages come of a topic that is not known here.
+const PAUSE: Duration = Duration::from_millis(200);
 /// While the master is unknown or silent it is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
 const CALL_LIMIT: Duration = Duration::from_secs(3);
@@ -44,7 +46,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
                 RETRY
             }
         };
-        let _ = timeout(pause, std::future::pending::<()>()).await;
+        let _ = timeout(pause, broker.replication.lacking.notified()).await;
+        sleep(PAUSE).await;
     }
 }
 

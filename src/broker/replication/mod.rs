@@ -97,6 +97,8 @@ pub(crate) struct Replication {
     link: Mutex<Link>,
     /// Rung when a slave learns another address of its master.
     moved: Notify,
+    /// Rung when a slave has messages of a topic it does not know.
+    lacking: Notify,
     epochs: Mutex<EpochFile>,
     state: Mutex<StateFile>,
     /// Where this master's own epoch began.
@@ -195,6 +197,7 @@ impl Replication {
             next_connection: AtomicU64::new(1),
             link: Mutex::new(link),
             moved: Notify::new(),
+            lacking: Notify::new(),
             epoch_start: epochs.history().last().map_or(0, |epoch| epoch.start),
             epochs: Mutex::new(epochs),
             state: Mutex::new(state),

@@ -438,6 +438,9 @@ impl Session<'_> {
                     .replication
                     .with_link(|link| link.transferred += bytes);
                 for (topic, queue) in &received.touched {
+                    if self.broker.topic(topic.as_str()).is_none() {
+                        self.broker.replication.lacking.notify_one();
+                    }
                     self.broker.wake(topic, *queue);
                 }
             }
