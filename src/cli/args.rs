@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    acl, broker, check, client, clock, cluster, completion, config, consume, ctx, doctor, explain,
-    generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic, trace, why,
+    acl, broker, check, client, clock, cluster, completion, config, consume, ctx, dlq, doctor,
+    explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic, trace, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Serve(Box<serve::Args>),
     Send(Box<send::Args>),
     Consume(Box<consume::Args>),
+    Dlq(Box<dlq::Args>),
     Inspect(Box<inspect::Args>),
     Topic(Box<topic::Args>),
     Group(Box<group::Args>),

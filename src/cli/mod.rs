@@ -16,6 +16,7 @@ mod completion;
 mod config;
 mod consume;
 mod ctx;
+mod dlq;
 mod doctor;
 mod exit;
 mod explain;
@@ -212,6 +213,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
         Command::Serve(args) => serve::run(*args, &context),
         Command::Send(args) => send::run(&args, &context),
         Command::Consume(args) => consume::run(&args, &context),
+        Command::Dlq(args) => dlq::run(&args, &context),
         Command::Inspect(args) => inspect::run(*args, &context),
         Command::Topic(args) => topic::run(*args, &context),
         Command::Group(args) => group::run(*args, &context),

@@ -35,6 +35,8 @@ const RESERVED: &[&str] = &[
     names::MSG_REGION,
     names::TRACE_ON,
     names::UNIQ_KEY,
+    names::DLQ_ORIGIN_TOPIC,
+    names::DLQ_ORIGIN_MESSAGE_ID,
     "EXTEND_UNIQ_INFO",
     names::MAX_RECONSUME_TIMES,
     "CONSUME_START_TIME",
@@ -169,6 +171,46 @@ impl Message {
     #[must_use]
     pub fn with_flag(mut self, flag: i32) -> Self {
         self.flag = flag;
+        self
+    }
+
+    /// A message once more, for `topic`: its body, flag, keys, tag and properties of the application's own. What RocketMQ
+    /// noted on the way is left out, and with it how often it was retried. The ids it had are kept as properties: that of
+    /// its first record (`ORIGIN_MESSAGE_ID`, as retries keep it), and the one it was taken from (`DLQ_ORIGIN_…`).
+    ///
+    /// Only [`super::Producer::send_again`] sends such a message.
+    pub fn again(received: &Received, topic: impl Into<String>) -> Self {
+        let mut properties = PropertiesBuf::new();
+        for (name, value) in received.user_properties() {
+            properties.set(name, value);
+        }
+        for name in [names::KEYS, names::TAGS] {
+            if let Some(value) = received.properties.get(name) {
+                properties.set(name, value);
+            }
+        }
+        properties.set(names::ORIGIN_MESSAGE_ID, received.origin_message_id());
+        properties.set(names::DLQ_ORIGIN_TOPIC, received.queue.topic.as_str());
+        properties.set(names::DLQ_ORIGIN_MESSAGE_ID, received.message_id());
+        let topic = topic.into();
+        // Who reads a retry topic shows the application this name instead.
+        if TopicName::stored(&topic).is_retry()
+            && let Some(origin) = received.origin_topic()
+        {
+            properties.set(names::RETRY_TOPIC, origin);
+        }
+        Self {
+            topic,
+            body: received.body().clone(),
+            flag: received.flag,
+            properties,
+        }
+    }
+
+    /// Sets another body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
         self
     }
 
@@ -343,6 +385,23 @@ impl Received {
         } else {
             self.queue.topic.as_str()
         }
+    }
+
+    /// For a retried message and a dead letter: the topic it was first sent to.
+    pub fn origin_topic(&self) -> Option<&str> {
+        self.properties.get(names::RETRY_TOPIC)
+    }
+
+    /// The id that names the first record of a message that was retried; for any other that of its own.
+    pub fn origin_message_id(&self) -> String {
+        self.properties
+            .get(names::ORIGIN_MESSAGE_ID)
+            .map_or_else(|| self.offset_message_id(), str::to_owned)
+    }
+
+    /// For a message that was sent again from a dead-letter topic: the id it had there.
+    pub fn replay_of(&self) -> Option<&str> {
+        self.properties.get(names::DLQ_ORIGIN_MESSAGE_ID)
     }
 
     /// The body, unpacked; as it is stored if that cannot be done.

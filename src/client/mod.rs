@@ -57,7 +57,7 @@ pub use self::producer::{Producer, ProducerOptions, SendReceipt, SendStatus};
 pub use self::queue::MessageQueue;
 pub use self::reader::{PullReader, ReadFrom, ReadOptions};
 pub use self::route::{Route, RouteBroker, RouteQueues};
-pub use self::subscription::Subscription;
+pub use self::subscription::{Condition, Subscription};
 pub use self::transaction::{Decision, Half, TransactionOptions, TransactionProducer};
 pub use self::webhook::Webhook;
 

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use crate::base::{NameError, TopicName};
 use crate::filter::SqlFilter;
-use crate::message::java_string_hash;
+use crate::message::{Properties, java_string_hash};
 use crate::protocol::body::heartbeat::{EXPRESSION_SQL92, EXPRESSION_TAG};
 
 use super::error::ClientError;
+use super::message::Received;
 
 /// A topic and what is wanted from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,23 @@ impl Subscription {
     /// Whether a message with this `TAGS` value is wanted.
     pub fn wants(&self, tag: Option<&str>) -> bool {
         self.tags.is_empty() || tag.is_some_and(|tag| self.tags.contains(tag))
+    }
+}
+
+/// An SQL92 expression over the properties of messages, as brokers evaluate it.
+#[derive(Clone, Debug)]
+pub struct Condition(SqlFilter);
+
+impl Condition {
+    /// Compiles an expression; the error says where it is wrong.
+    pub fn parse(expression: &str) -> Result<Self, ClientError> {
+        parse_sql(expression).map(Self)
+    }
+
+    /// Whether it is true of a message.
+    pub fn holds(&self, message: &Received) -> bool {
+        let properties = message.properties.to_wire();
+        self.0.matches(Properties::new(&properties))
     }
 }
 

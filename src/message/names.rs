@@ -28,6 +28,10 @@ pub const TRANSACTION_ID: &str = "__transactionId__";
 pub const PGROUP: &str = "PGROUP";
 /// The offset message id of a retried message's first record.
 pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+/// The dead-letter topic a message was taken from to be sent again.
+pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
+/// The client's message id it had there.
+pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 /// The client's message id.
 pub const UNIQ_KEY: &str = "UNIQ_KEY";
 /// How often a message may be retried, set by consumers that send it back themselves.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use super::golden;
 use super::messages::{Node, code, numbered, objects};
 use super::{run, stderr, stdout};
 
@@ -292,4 +293,15 @@ fn what_makes_no_sense_is_refused() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn what_is_printed_is_as_agreed() {
+    golden::check("consume-help.txt", &golden::help(&["consume"]));
+    let node = node_with(2);
+    let utc =
+        |args: &[&str]| golden::masked(&node.ok(&[&["consume", "one", "--utc"], args].concat()));
+    golden::check("consume-table.txt", &utc(&["-o", "table"]));
+    golden::check("consume-jsonl.txt", &utc(&["-o", "jsonl"]));
+    golden::check("consume-csv.txt", &utc(&["-o", "csv"]));
 }

@@ -31,6 +31,19 @@ pub(crate) fn java_client(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// Runs Apache's own administration tool and returns what it printed.
+pub(crate) fn mqadmin(apache: &Apache, arguments: &[&str]) -> String {
+    let output = Command::new("java")
+        .args(["-Xmx128m", "-cp", &jars()])
+        .arg("-Drocketmq.home.dir=.")
+        .arg("org.apache.rocketmq.tools.command.MQAdminStartup")
+        .args(arguments)
+        .args(["-n", &apache.name_server])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Apache RocketMQ on a data directory of ours.
 pub(crate) struct Apache {
     children: Vec<Child>,

@@ -12,6 +12,7 @@
 mod support;
 
 mod apache;
+mod dead_letters;
 mod doctor;
 mod send;
 mod unfinished;

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::exit::{CliError, Exit};
-use crate::client::{Client, ClientOptions};
+use crate::client::Client;
 use args::AckAfter;
 pub(crate) use args::Args;
 use dump::Dump;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let work = Work::new(args, rows)?;
     let dump = args.dump.as_deref().map(Dump::open).transpose()?;
     context.block_on(async {
-        let client = Client::connect(context.name_servers(), ClientOptions::default()).await?;
+        let client = context.connect().await?;
         let line = |row: &Value| line(row, context);
         let printer = Printer::new(args, format, context, &line);
         let run = Run::new(args, context, printer, work, dump);
@@ -85,7 +85,7 @@ async fn consume(client: &Client, start: Start, mut run: Run<'_>) -> Result<Exit
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use bytes::Bytes;
 
     use crate::cli::records;

@@ -122,7 +122,8 @@ impl Source {
             Start::Join { group, options } => {
                 let ends = ends(client, args, context).await?;
                 let broadcast = options.broadcast;
-                let consumer = client.consumer(&group, options).await?;
+                let joined = client.consumer(&group, options).await;
+                let consumer = joined.map_err(|error| why_not(args, error))?;
                 context.output.note(&if broadcast {
                     format!("broadcast {topic} as a member of {group} (no offset is kept)")
                 } else {
@@ -183,6 +184,18 @@ impl Source {
             Self::Member { consumer, .. } => consumer.close().await,
         }
     }
+}
+
+/// Why a group could not be joined.
+fn why_not(args: &Args, error: ClientError) -> CliError {
+    let refused = error.code().is_some();
+    let error = CliError::from(error);
+    if refused && args.sql.is_some() {
+        return error.hint(
+            "brokers evaluate SQL92 if enablePropertyFilter=true; without --group rmq evaluates it itself",
+        );
+    }
+    error
 }
 
 /// When a group's offsets move, for the first line.

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::args::Args;
 use crate::cli::exit::CliError;
-use crate::cli::shell::{ShellCommand, Stdout};
+use crate::cli::shell::{ShellCommand, Stdout, environment};
 use crate::client::{Received, Webhook};
 
 /// How long an HTTP server may take if nobody says.
@@ -115,59 +115,5 @@ async fn run(
         Ok(ran) if ran.is_success() => Ok(ran.output),
         Ok(ran) => Err(ran.end()),
         Err(error) => Err(format!("the command cannot be run: {error}")),
-    }
-}
-
-/// What a command knows about its message.
-fn environment(message: &Received, tries: u32) -> Vec<(String, String)> {
-    let mut environment = Vec::new();
-    let mut set = |name: String, value: &str| {
-        // An environment cannot hold zero bytes.
-        if !value.contains('\0') {
-            environment.push((name, value.to_owned()));
-        }
-    };
-    set("RMQ_TOPIC".to_owned(), message.topic());
-    set("RMQ_MSG_ID".to_owned(), &message.message_id());
-    set("RMQ_KEYS".to_owned(), message.keys().unwrap_or_default());
-    set("RMQ_TAG".to_owned(), message.tag().unwrap_or_default());
-    set("RMQ_RETRIES".to_owned(), &tries.to_string());
-    set("RMQ_BROKER".to_owned(), message.queue.broker.as_str());
-    set("RMQ_QUEUE".to_owned(), &message.queue.queue.to_string());
-    set("RMQ_OFFSET".to_owned(), &message.queue_offset.to_string());
-    for (name, value) in message.user_properties() {
-        set(property_name(name), value);
-    }
-    environment
-}
-
-/// `RMQ_PROP_` and the name of a property, with `_` for what no shell takes in a name.
-fn property_name(name: &str) -> String {
-    let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let name: String = name.chars().map(fits).collect();
-    format!("RMQ_PROP_{name}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::consume::tests::received;
-
-    #[test]
-    fn commands_are_told_everything() {
-        let environment = environment(&received(b"x"), 4);
-        let value = |wanted: &str| {
-            let found = environment.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, value)| value.as_str())
-        };
-        assert_eq!(value("RMQ_TOPIC"), Some("orders"));
-        assert_eq!(value("RMQ_MSG_ID"), Some("ID"));
-        assert_eq!(value("RMQ_KEYS"), Some("k1 k2"));
-        assert_eq!(value("RMQ_TAG"), Some("paid"));
-        assert_eq!(value("RMQ_RETRIES"), Some("4"));
-        assert_eq!(value("RMQ_QUEUE"), Some("2"));
-        assert_eq!(value("RMQ_OFFSET"), Some("17"));
-        assert_eq!(value("RMQ_PROP_mine"), Some("1"));
-        assert_eq!(property_name("a.b-c"), "RMQ_PROP_a_b_c");
     }
 }

@@ -107,6 +107,11 @@ impl Producer {
         self.send_checked(message).await
     }
 
+    /// Sends a message made by [`Message::again`], the only kind that may carry ids of another message.
+    pub async fn send_again(&self, message: Message) -> Result<SendReceipt, ClientError> {
+        self.send_checked(message).await
+    }
+
     /// The same for messages whose reserved properties are meant.
     pub(crate) async fn send_checked(&self, message: Message) -> Result<SendReceipt, ClientError> {
         self.send_as(message, RequestCode::SEND_MESSAGE_V2).await
