@@ -96,17 +96,18 @@ impl Ledger {
 /// The few kills of every run of the tests.
 #[test]
 fn transactions_are_decided_once_whatever_is_killed() {
-    run(3);
+    println!("{}", run(3));
 }
 
 /// The many before a release: about a minute in a release build.
 #[test]
 #[ignore = "takes minutes"]
 fn long_transactions() {
-    run(setting("RMQ_CRASH_ROUNDS", 20));
+    println!("{}", run(setting("RMQ_CRASH_ROUNDS", 20)));
 }
 
-fn run(kills: u64) {
+/// Says what became of all of them.
+fn run(kills: u64) -> String {
     let seed = setting("RMQ_CRASH_SEED", 1);
     let mut numbers = Numbers(seed);
     let root = tempfile::tempdir().unwrap();
@@ -141,7 +142,7 @@ fn run(kills: u64) {
     runtime.block_on(client.close());
     let summary = judge(&node, &ledger);
     assert_eq!(node.stop(), Some(0));
-    println!("{kills} SIGKILLs (seed {seed}): {summary}");
+    format!("{kills} SIGKILLs (seed {seed}): {summary}")
 }
 
 async fn connect(node: &NodeProcess, ledger: &Arc<Ledger>) -> (Client, TransactionProducer) {
@@ -176,7 +177,7 @@ async fn start(node: &NodeProcess, round: u64, seed: u64, ledger: &Arc<Ledger>) 
         let (producer, ledger) = (producer.clone(), Arc::clone(ledger));
         let dice = Numbers(seed ^ (round << 32 | number));
         loops.spawn(async move {
-            transact(producer, &ledger, dice, &format!("{round}-{number}")).await
+            transact(producer, &ledger, dice, &format!("{round}-{number}")).await;
         });
     }
     Work { client, loops }
@@ -203,12 +204,10 @@ async fn transact(
         let padding = "x".repeat(usize::try_from(dice.below(700)).unwrap());
         let name = format!("{loop_name}-{number}-{padding}");
         ledger.note(&name, Verdict::Pending, 0);
-        let half = match producer.send_half(Message::new(TOPIC, name.clone())).await {
-            Ok(half) => half,
-            Err(_) => {
-                // It may be stored all the same; nothing was done for it here.
-                return ledger.note(&name, Verdict::Rollback, 0);
-            }
+        let Ok(half) = producer.send_half(Message::new(TOPIC, name.clone())).await else {
+            // It may be stored all the same; nothing was done for it here.
+            ledger.note(&name, Verdict::Rollback, 0);
+            return;
         };
         let verdict = if dice.below(2) == 0 {
             Verdict::Commit
