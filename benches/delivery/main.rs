@@ -7,6 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::cast_precision_loss,
     unreachable_pub,
     reason = "a bench: a failure here is a failed bench, and it prints figures"
 )]

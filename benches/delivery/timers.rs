@@ -140,15 +140,15 @@ pub fn pending(dir: &Path, messages: u64) {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (taken, spent) = (begun.elapsed(), server.cpu().saturating_sub(cpu));
+    let (taken, used) = (begun.elapsed(), server.cpu().saturating_sub(cpu));
     let after = server.memory();
-    let waiting = on_queue(RequestCode::GET_MAX_OFFSET, TIMER_TOPIC, 0);
+    let queue = on_queue(RequestCode::GET_MAX_OFFSET, TIMER_TOPIC, 0);
     let figures = json!({
-        "pending": wire.number(&waiting, "offset"),
+        "pending": wire.number(&queue, "offset"),
         "delivered": stored(&mut wire, TOPIC, QUEUES),
         "sent_in_ms": sent.as_millis(),
         "in_the_wheel_after_ms": taken.as_millis(),
-        "server_cpu_us_per_message": spent.as_micros() / u128::from(messages),
+        "server_cpu_us_per_message": used.as_micros() / u128::from(messages),
         "anonymous_kb_before": before.1,
         "anonymous_kb": after.1,
         "rss_kb_before": before.0,

@@ -77,7 +77,6 @@ fn measure(name: &str, server: Server, options: &Options) {
     let mut wire = Wire::connect(server.broker()).unwrap();
     let delivered = stored(&mut wire, TOPIC, QUEUES);
     let (rss, anonymous) = server.memory();
-    #[allow(clippy::cast_precision_loss, reason = "figures for people")]
     let per = |value: f64| (value * 100.0 / count.max(1) as f64).round() / 100.0;
     let figures = json!({
         "server": name,
@@ -225,7 +224,7 @@ pub fn open_halves(dir: &Path, messages: u64) {
     let open = server.memory();
     let mut wire = Wire::connect(server.broker()).unwrap();
     let end = on_queue(RequestCode::GET_MAX_OFFSET, HALF_TOPIC, 0);
-    let mut copies = |wire: &mut Wire| {
+    let copies = |wire: &mut Wire| {
         let end = wire.number(&end, "offset").unwrap();
         u64::try_from(end).unwrap().saturating_sub(messages)
     };
