@@ -15,7 +15,7 @@ pub(super) struct Event {
     /// What it comes before at any rate, if clocks say otherwise.
     before_ms: Option<i64>,
     /// In one or two words.
-    pub(super) event: &'static str,
+    pub(super) what: &'static str,
     pub(super) topic: Option<String>,
     pub(super) broker: Option<String>,
     pub(super) queue: Option<u32>,
@@ -32,7 +32,7 @@ impl Event {
     pub(super) fn new(event: &'static str, at_ms: Option<i64>, text: impl Into<String>) -> Self {
         Self {
             at_ms: at_ms.filter(|ms| *ms > 0),
-            event,
+            what: event,
             text: text.into(),
             ..Self::default()
         }
@@ -64,7 +64,7 @@ impl Event {
         json!({
             "time": self.at_ms.map(|ms| show_time(ms, utc)),
             "time_ms": self.at_ms,
-            "event": self.event,
+            "event": self.what,
             "topic": self.topic,
             "brokerName": self.broker,
             "queueId": self.queue,
@@ -321,7 +321,7 @@ mod tests {
             Event::new("a", Some(1), ""),
             Event::new("d", Some(0), ""),
         ];
-        let order: Vec<_> = in_order(events).iter().map(|event| event.event).collect();
+        let order: Vec<_> = in_order(events).iter().map(|event| event.what).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
     }
 

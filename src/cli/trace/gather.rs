@@ -272,7 +272,7 @@ async fn of_group(
             .iter()
             .any(|retry| retry.reconsume_times >= record.reconsume_times);
         let mut event = events::delayed(record, arrived, now_ms).of_group(group);
-        event.event = "failed";
+        event.what = "failed";
         event.text = format!("{group} gave it back; it {}", event.text);
         timed.push(event);
     }
@@ -296,10 +296,10 @@ async fn of_group(
         for record in originals {
             let committed = admin.group_offset(group, &record.queue).await?;
             let mut end = events::audit(record, group, committed);
-            if end.event == "consumed"
+            if end.what == "consumed"
                 && let Some(filter) = filter_against(admin, group, record).await
             {
-                end.event = "skipped";
+                end.what = "skipped";
                 end.text = format!("by {group}: its filter {filter:?} does not match");
             }
             ends.push(end);

@@ -176,7 +176,7 @@ mod tests {
         let events = events(&body, "ID", "10.0.0.7:5");
         let told: Vec<(Option<i64>, &str, &str)> = events
             .iter()
-            .map(|event| (event.at_ms, event.event, event.text.as_str()))
+            .map(|event| (event.at_ms, event.what, event.text.as_str()))
             .collect();
         assert_eq!(
             told,
@@ -203,7 +203,7 @@ mod tests {
         let old = record(&[
             "Pub", "1", "r", "pg", "t", "ID", "", "", "h", "5", "12", "0", "false",
         ]);
-        assert_eq!(events(&old, "ID", "h")[0].event, "send failed");
+        assert_eq!(events(&old, "ID", "h")[0].what, "send failed");
         let old = record(&["SubAfter", "req", "ID", "7", "true", "key"]);
         assert_eq!(
             events(&old, "ID", "10.0.0.7")[0].text,

@@ -143,7 +143,7 @@ async fn filter(
             .await;
         // Not every broker can look through the eyes of a group.
         let Ok(seen) = seen else { continue };
-        let Some(wanted) = seen.subscription_data.filter(|data| is_by_tag(data)) else {
+        let Some(wanted) = seen.subscription_data.filter(is_by_tag) else {
             continue;
         };
         for entry in seen.queue_data {

@@ -246,8 +246,11 @@ fn owners(question: &Question<'_>) -> Link {
         .any(|member| member.subscriptions.is_none());
     let mut findings = Vec::new();
     let mut known = 0;
-    if group.members.is_empty() || group.broadcasts() {
-        return link("owners", findings, "queues have no single owner here");
+    if group.broadcasts() {
+        return link("owners", findings, "every member has every queue");
+    }
+    if group.members.is_empty() {
+        return link("owners", findings, "nobody to own a queue");
     }
     for (name, topic) in question.topics {
         let mut without = Vec::new();
