@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    acl, broker, check, client, clock, cluster, completion, config, consume, ctx, dlq, doctor,
-    explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic, trace, why,
+    acl, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx, dlq,
+    doctor, explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic,
+    trace, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -41,7 +42,7 @@ pub(crate) struct Cli {
 }
 
 /// Options that every command understands.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// How results are printed [default: table on a terminal; tsv in a pipe, jsonl for streams]
@@ -94,6 +95,7 @@ pub(crate) enum Command {
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),
+    Cheat(cheat::Args),
     Completion(completion::Args),
     Man(man::Args),
     #[command(hide = true)]
@@ -110,6 +112,7 @@ impl Command {
             Self::Serve(_)
                 | Self::Inspect(_)
                 | Self::Ctx(_)
+                | Self::Cheat(_)
                 | Self::Completion(_)
                 | Self::Man(_)
                 | Self::Mqadmin(_)

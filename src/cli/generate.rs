@@ -46,12 +46,10 @@ fn files() -> Result<Vec<(PathBuf, Vec<u8>)>, CliError> {
     let mut files: Vec<_> = shells
         .into_iter()
         .map(|(shell, name)| {
-            (
-                PathBuf::from("completions").join(name),
-                completion::script(shell),
-            )
+            let path = PathBuf::from("completions").join(name);
+            Ok((path, completion::script(shell)?))
         })
-        .collect();
+        .collect::<Result<_, CliError>>()?;
     for page in man::pages()? {
         files.push((
             PathBuf::from("man").join(format!("{}.1", page.name)),

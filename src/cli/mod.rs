@@ -8,6 +8,7 @@
 mod acl;
 mod args;
 mod broker;
+mod cheat;
 mod check;
 mod client;
 mod clock;
@@ -24,6 +25,7 @@ mod gather;
 mod generate;
 mod group;
 mod inspect;
+mod live;
 mod man;
 mod mqadmin;
 mod msg;
@@ -190,6 +192,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_line(args: Vec<OsString>) -> ExitCode {
+    // A shell that asks what could stand next ends here.
+    completion::answer();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -239,6 +243,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
+        Command::Cheat(args) => cheat::run(&args, &context),
         Command::Completion(args) => completion::run(&args, &context),
         Command::Man(args) => man::run(&args, &context),
         Command::Generate(args) => generate::run(&args, &context),
