@@ -109,6 +109,11 @@ pub struct Repaired {
     pub index_made: bool,
 }
 
+/// Refuses a store that a broker has, before anybody spends time on it.
+pub fn refuse_in_use(view: &View) -> Result<(), StoreError> {
+    DirLock::take(view.layout()).map(drop)
+}
+
 impl Repair {
     /// Does it. The store must not be in use.
     pub(crate) fn run(&self, view: &View, clock: &Clock) -> Result<Repaired, StoreError> {

@@ -15,6 +15,9 @@ mod apache;
 mod dead_letters;
 mod doctor;
 mod send;
+mod repaired;
+#[path = "../support/golden.rs"]
+mod support_golden;
 mod unfinished;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,8 @@ use crate::store::View;
 use crate::store::checkpoint::Checkpoint;
 
 /// Show the checkpoint: up to where the log, the queues and the index were on the disk
+///
+/// Example: rmq inspect checkpoint ~/store -o json
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A store directory, or its checkpoint file

@@ -16,6 +16,8 @@ use crate::store::view::QueueView;
 use crate::store::{View, ViewError};
 
 /// List the entries of consume queues
+///
+/// Example: rmq inspect consumequeue ~/store --topic orders --queue 2 --from 10 -n 5 --resolve
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A store directory, or the directory of a topic or queue in it, or one file of a queue

@@ -21,6 +21,8 @@ use crate::store::view::IndexView;
 use crate::store::{View, ViewError};
 
 /// List the key index, or find the messages of a key
+///
+/// Example: rmq inspect index ~/store --key 42
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A store directory, its index directory, or one index file

@@ -284,6 +284,7 @@ impl Verify {
                 }
                 Item::Damaged(damage) => {
                     after_damage = true;
+                    // A running broker is just writing there, or has deleted the file since it was listed.
                     let live_tail = self.live && damage.last_in_file;
                     if !live_tail {
                         sink.found(Finding::Log {

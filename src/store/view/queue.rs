@@ -163,7 +163,12 @@ impl QueueView {
     fn read(&mut self, index: usize, at: u64) -> io::Result<Option<Entry>> {
         let mut window = match self.open.take() {
             Some((open, window)) if open == index => window,
-            _ => Window::open(&self.path(index))?.reading_ahead(READ_AHEAD_BYTES),
+            _ => match Window::open(&self.path(index)) {
+                Ok(window) => window.reading_ahead(READ_AHEAD_BYTES),
+                // Retention of a live broker may win the race between listing and looking.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
         };
         let bytes = window.array(at);
         self.open = Some((index, window));

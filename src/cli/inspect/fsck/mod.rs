@@ -21,7 +21,7 @@ use crate::cli::output::Format;
 use crate::node::saved::Saved;
 use crate::store::View;
 use crate::store::index::format::Geometry;
-use crate::store::repair::Sizes;
+use crate::store::repair::{Sizes, refuse_in_use};
 use crate::store::verify::{Event, Looked, Verify};
 use crate::store::view::is_packed;
 use report::Report;
@@ -72,6 +72,9 @@ struct Outcome {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let view = View::open(&args.path)?;
+    if args.repair && !args.dry_run {
+        refuse_in_use(&view)?;
+    }
     let utc = context.global.utc;
     let line = |row: &Value| report::line(row, utc, context.output.paint());
     let mut sheet = context.output.listing(report::COLUMNS, &line);
