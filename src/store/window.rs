@@ -39,14 +39,14 @@ pub(crate) struct Window {
 enum Source {
     File(File),
     Memory(Vec<u8>),
-    Packed(Packed),
+    Packed(Box<Packed>),
 }
 
 impl Window {
     /// Opens a file for reading; it must exist.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let source = if is_packed(path) {
-            Source::Packed(Packed::open(path)?)
+            Source::Packed(Box::new(Packed::open(path)?))
         } else {
             Source::File(platform::open_read(path)?)
         };

@@ -245,19 +245,20 @@ fn an_export_is_what_send_takes() {
                 "{case}"
             );
         }
-        let mut send = Command::new(env!("CARGO_BIN_EXE_rmq"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rmq"))
             .args(["send", "Other", "--input", "jsonl", "--dry-run"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        send.stdin
+        child
+            .stdin
             .take()
             .unwrap()
             .write_all(&output.stdout)
             .unwrap();
-        let sent = send.wait_with_output().unwrap();
+        let sent = child.wait_with_output().unwrap();
         assert_eq!(sent.status.code(), Some(0), "{case}: {}", stderr(&sent));
     }
 }

@@ -139,16 +139,13 @@ fn by_index(
     wanted: &str,
     args: &Args,
 ) -> Result<BTreeSet<u64>, CliError> {
-    let mut topics: BTreeSet<String> = match &args.topic {
-        Some(topic) => BTreeSet::from([topic.clone()]),
-        None => {
-            let queues = view.queues()?.into_iter().chain(view.batch_queues()?);
-            queues.map(|(topic, _)| topic).collect()
-        }
+    let topics: BTreeSet<String> = if let Some(topic) = &args.topic {
+        BTreeSet::from([topic.clone()])
+    } else {
+        let queues = view.queues()?.into_iter().chain(view.batch_queues()?);
+        let named = queues.map(|(topic, _)| topic);
+        named.chain([names::HALF_TOPIC.to_owned()]).collect()
     };
-    if args.topic.is_none() {
-        topics.insert(names::HALF_TOPIC.to_owned());
-    }
     let mut places = BTreeSet::new();
     for path in view.index_files()? {
         let mut index = IndexView::open(&path)?;

@@ -131,7 +131,7 @@ impl Listing<'_> {
         }
         let read_ms = timer.check().map(|check| check.read_ms);
         // A slot's own time is divided by a precision that only its units tell; one tells it for all.
-        let precision = self.precision_ms(&mut timer, &slots)?;
+        let precision = precision_ms(&mut timer, &slots)?;
         let due_ms = |slot: &Slot| slot.time.saturating_mul(precision);
         let waits = |slot: &Slot| read_ms.is_none_or(|read| due_ms(slot) >= read);
         let waiting: i64 = slots
@@ -172,19 +172,6 @@ impl Listing<'_> {
             }
         }
         Ok(())
-    }
-
-    fn precision_ms(&self, timer: &mut TimerView, slots: &[Slot]) -> Result<i64, CliError> {
-        const APACHE_DEFAULT_MS: i64 = 1000;
-        for slot in slots.iter().rev() {
-            if let Some(unit) = timer.unit(slot.last)?
-                && slot.time > 0
-                && unit.slot_ms() % slot.time == 0
-            {
-                return Ok((unit.slot_ms() / slot.time).max(1));
-            }
-        }
-        Ok(APACHE_DEFAULT_MS)
     }
 
     /// Every unit of the timer log.
@@ -255,6 +242,20 @@ impl Listing<'_> {
         }
         row
     }
+}
+
+/// What a slot's time is divided by.
+fn precision_ms(timer: &mut TimerView, slots: &[Slot]) -> Result<i64, CliError> {
+    const APACHE_DEFAULT_MS: i64 = 1000;
+    for slot in slots.iter().rev() {
+        if let Some(unit) = timer.unit(slot.last)?
+            && slot.time > 0
+            && unit.slot_ms() % slot.time == 0
+        {
+            return Ok((unit.slot_ms() / slot.time).max(1));
+        }
+    }
+    Ok(APACHE_DEFAULT_MS)
 }
 
 fn head(timer: &TimerView, precision: i64, waiting: i64, slots: usize, utc: bool) -> Value {

@@ -90,7 +90,7 @@ impl Filed {
         while let Some(entry) = self.current()?
             && entry.log_offset < record.physical_offset
         {
-            self.stray(&entry, None, probe, sink)?;
+            self.stray(&entry, None, probe, sink);
             self.number += 1;
         }
         let mut hashes: smallvec::SmallVec<[KeyHash; 8]> = keys.hashes().take(KEYS_MAX).collect();
@@ -122,7 +122,7 @@ impl Filed {
         if let Some(entry) = self.current()?
             && self.leads_astray(&entry)?
         {
-            self.stray(&entry, None, probe, sink)?;
+            self.stray(&entry, None, probe, sink);
             self.number += 1;
         }
         Ok(())
@@ -164,10 +164,10 @@ impl Filed {
         log_end: Option<u64>,
         probe: &mut Walk,
         sink: &mut Sink<'_>,
-    ) -> Result<(), ViewError> {
+    ) {
         let at = entry.log_offset;
         if u64::try_from(at).is_ok_and(|at| at < self.log_begin) {
-            return Ok(());
+            return;
         }
         let problem = match record_at(probe, at, log_end) {
             Err(problem) => Some(problem),
@@ -179,7 +179,6 @@ impl Filed {
         if let Some(problem) = problem {
             self.report(sink, problem);
         }
-        Ok(())
     }
 
     /// Says what is wrong with the entry at hand.
@@ -212,7 +211,7 @@ impl Filed {
             && !self.live
             && let Some(entry) = self.current()?
         {
-            self.stray(&entry, end, probe, sink)?;
+            self.stray(&entry, end, probe, sink);
             self.number += 1;
         }
         for index in &mut self.files {
@@ -234,7 +233,7 @@ impl Filed {
     }
 }
 
-fn hashes_of<'a>(keys: MessageKeys<'a>) -> impl Iterator<Item = i32> + 'a {
+fn hashes_of(keys: MessageKeys<'_>) -> impl Iterator<Item = i32> {
     keys.hashes().map(KeyHash::get)
 }
 

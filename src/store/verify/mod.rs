@@ -250,8 +250,8 @@ impl Verify {
         // Entries for what retention has deleted are no fault.
         looked.log_begin = files.first().map_or(0, |file| file.base);
         looked.log_end = looked.log_begin;
-        let mut queued = Queued::new(view, self, looked.log_begin);
-        let mut filed = Filed::open(view, self, looked.log_begin)?;
+        let mut in_queues = Queued::new(view, self, looked.log_begin);
+        let mut in_index = Filed::open(view, self, looked.log_begin)?;
         let mut twice = (!self.fast).then(Twice::default);
         let mut probe = Walk::over_files(&files).trusting_bodies(self.fast);
         let mut walk = Walk::over_files(&files).trusting_bodies(self.fast);
@@ -273,10 +273,10 @@ impl Verify {
                     looked.records += 1;
                     looked.log_end = position(record).get() + u64::from(record.size);
                     unreported += u64::from(record.size);
-                    queued.record(record, &mut probe, &mut looked, &mut sink)?;
-                    filed.record(record, &mut probe, &mut sink)?;
+                    in_queues.record(record, &mut probe, &mut looked, &mut sink)?;
+                    in_index.record(record, &mut probe, &mut sink)?;
                     if let Some(twice) = &mut twice
-                        && twice.is_again(record, &mut filed, &mut probe)?
+                        && twice.is_again(record, &mut in_index, &mut probe)?
                     {
                         looked.stored_twice += 1;
                         looked.first_twice_at.get_or_insert(position(record).get());
@@ -308,10 +308,10 @@ impl Verify {
         }
         looked.bytes += unreported;
         sink.passed(unreported);
-        queued.finish(&mut probe, &mut looked, &mut sink)?;
+        in_queues.finish(&mut probe, &mut looked, &mut sink)?;
         let known_end = (!self.live).then_some(looked.log_end);
         batches::follow_all(view, &mut probe, &mut looked, known_end, &mut sink)?;
-        filed.finish(&mut probe, &mut looked, &mut sink)?;
+        in_index.finish(&mut probe, &mut looked, &mut sink)?;
         if !sink.stopped && !self.live {
             checkpoint(view.checkpoint()?, &looked, newest_ms, &mut sink);
             timer::check(view, &mut looked, &mut sink)?;

@@ -274,7 +274,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 /// The messages in a record: one, or those of an inner batch.
 fn messages(record: &Record<'_>, bytes: &[u8], broker: &BrokerName) -> Vec<Received> {
     let own = || {
-        one(Bytes::copy_from_slice(bytes), broker)
+        one(&Bytes::copy_from_slice(bytes), broker)
             .into_iter()
             .collect()
     };
@@ -308,12 +308,12 @@ fn messages(record: &Record<'_>, bytes: &[u8], broker: &BrokerName) -> Vec<Recei
             record.physical_offset,
             record.store_timestamp,
         );
-        messages.extend(one(whole.into(), broker));
+        messages.extend(one(&whole.into(), broker));
     }
     messages
 }
 
-fn one(bytes: Bytes, broker: &BrokerName) -> Option<Received> {
-    let record = Record::parse(&bytes).ok()?;
-    Some(Received::from_record(&record, &bytes, broker))
+fn one(bytes: &Bytes, broker: &BrokerName) -> Option<Received> {
+    let record = Record::parse(bytes).ok()?;
+    Some(Received::from_record(&record, bytes, broker))
 }

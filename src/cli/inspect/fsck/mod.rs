@@ -34,6 +34,10 @@ use report::Report;
 ///
 /// Example: rmq inspect fsck ~/store --repair --dry-run
 #[derive(Debug, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are the switches of the command line"
+)]
 pub(crate) struct Args {
     /// A store directory
     #[arg(value_name = "PATH")]

@@ -149,7 +149,7 @@ impl Plan {
         } else {
             "left the index to the next broker".to_owned()
         });
-        let changes = self.offset_changes(view, report.log_min)?;
+        let changes = offset_changes(view, report.log_min)?;
         if !changes.is_empty() {
             let config = view.layout().config();
             let file = config.join("consumerOffset.json");
@@ -166,20 +166,16 @@ impl Plan {
         ));
         Ok(done)
     }
+}
 
-    /// The offsets that are past the ends the queues have now.
-    fn offset_changes(
-        &self,
-        view: &View,
-        log_begin: u64,
-    ) -> Result<Vec<(String, i32, i64)>, CliError> {
-        let saved = saved::Saved::read(&view.layout().config());
-        let past = crate::cli::inspect::offsets::past_their_queues(view, &saved, log_begin)?;
-        Ok(past
-            .into_iter()
-            .map(|past| (past.name, past.queue_id, past.max))
-            .collect())
-    }
+/// The offsets that are past the ends the queues have now.
+fn offset_changes(view: &View, log_begin: u64) -> Result<Vec<(String, i32, i64)>, CliError> {
+    let saved = saved::Saved::read(&view.layout().config());
+    let past = crate::cli::inspect::offsets::past_their_queues(view, &saved, log_begin)?;
+    Ok(past
+        .into_iter()
+        .map(|past| (past.name, past.queue_id, past.max))
+        .collect())
 }
 
 impl From<StoreError> for CliError {

@@ -125,6 +125,10 @@ impl Report {
         out(&Value::Object(whole))
     }
 
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one row for each kind of finding, one below the other"
+    )]
     fn run_of(&self, finding: Finding) -> Run {
         match finding {
             Finding::Log {
