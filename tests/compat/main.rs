@@ -14,8 +14,8 @@ mod support;
 mod apache;
 mod dead_letters;
 mod doctor;
-mod send;
 mod repaired;
+mod send;
 #[path = "../support/golden.rs"]
 mod support_golden;
 mod unfinished;
