@@ -34,7 +34,7 @@ use super::transaction::{self, Transactions};
 use crate::base::TopicName;
 use crate::message::UniqIds;
 use crate::protocol::fastjson;
-use crate::store::{RecoveryReport, Store, StoreError};
+use crate::store::{RecoveryReport, Store, StoreError, WriteRefusal};
 use crate::sys::{Clock, platform};
 
 /// How often silent clients are looked for.
@@ -246,8 +246,10 @@ impl Broker {
 
     /// Why sends are refused at the moment, if they are.
     pub(crate) fn write_refusal(&self) -> Option<String> {
+        // A slave is as it should be.
         self.store
             .write_refusal()
+            .filter(|refusal| !(self.is_slave() && *refusal == WriteRefusal::Replica))
             .map(|refusal| refusal.to_string())
     }
 

@@ -1,6 +1,6 @@
 //! The real name server and broker as child processes.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +48,7 @@ pub(crate) fn mqadmin(apache: &Apache, arguments: &[&str]) -> String {
 pub(crate) struct Apache {
     children: Vec<Child>,
     pub(crate) name_server: String,
+    broker_port: u16,
 }
 
 impl Apache {
@@ -55,11 +56,12 @@ impl Apache {
     pub(crate) fn start(data_dir: &Path, settings: &[&str]) -> Self {
         let home = data_dir.with_extension("apache");
         std::fs::create_dir_all(home.join("conf")).unwrap();
-        let (name_server_port, broker_port) = (free_ports(1), free_ports(3));
+        let name_server_port = free_ports(1);
         let name_server = format!("127.0.0.1:{name_server_port}");
         let mut apache = Self {
             children: Vec::new(),
             name_server: name_server.clone(),
+            broker_port: 0,
         };
 
         let config = write(
@@ -72,22 +74,49 @@ impl Apache {
             &["-c", &config],
             name_server_port,
         );
+        apache.run_broker(&home, data_dir, settings);
+        apache
+    }
+
+    /// Starts a broker alone that registers with a name server of ours, a slave for one.
+    pub(crate) fn slave(data_dir: &Path, name_server: &str, settings: &[&str]) -> Self {
+        let home = data_dir.with_extension("apache");
+        std::fs::create_dir_all(home.join("conf")).unwrap();
+        let mut apache = Self {
+            children: Vec::new(),
+            name_server: name_server.to_owned(),
+            broker_port: 0,
+        };
+        apache.run_broker(&home, data_dir, settings);
+        apache
+    }
+
+    /// Where its broker listens.
+    pub(crate) fn broker(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.broker_port).into()
+    }
+
+    fn run_broker(&mut self, home: &Path, data_dir: &Path, settings: &[&str]) {
+        let broker_port = free_ports(3);
+        self.broker_port = broker_port + 2;
+        let name_server = self.name_server.clone();
         let store = data_dir.display().to_string();
         let text = format!(
-            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\nlistenPort={}\n\
+            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\n\
+             brokerIP2=127.0.0.1\nlistenPort={}\nhaListenPort={}\n\
              storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n{}\n",
             broker_port + 2,
+            broker_port + 1,
             settings.join("\n")
         );
         let config = write(&home.join("broker.conf"), &text);
         let arguments = ["-c", &config, "-n", &name_server];
-        apache.run(
+        self.run(
             &home,
             "org.apache.rocketmq.broker.BrokerStartup",
             &arguments,
             broker_port + 2,
         );
-        apache
     }
 
     fn run(&mut self, home: &Path, class: &str, arguments: &[&str], port: u16) {

@@ -15,6 +15,7 @@ mod apache;
 mod dead_letters;
 mod doctor;
 mod repaired;
+mod replication;
 mod send;
 #[path = "../support/golden.rs"]
 mod support_golden;

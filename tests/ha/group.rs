@@ -166,7 +166,7 @@ impl Member {
 }
 
 /// How long anything is waited for.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// Waits for a condition.
 pub(crate) fn wait_for<R>(what: &str, condition: impl Fn() -> Option<R>) -> R {

@@ -85,6 +85,42 @@ fn nothing_counts_before_more_than_half_have_it() {
     });
 }
 
+#[test]
+fn a_master_that_was_cut_off_loses_only_what_nobody_was_told() {
+    let root = tempfile::tempdir().unwrap();
+    let mut trio = trio(root.path(), &["slaveTimeout=500"]);
+    for member in &mut trio {
+        member.start();
+    }
+    wait_for("the majority", || {
+        (send_one(&trio[0], "before") == ResponseCode::SUCCESS).then_some(())
+    });
+    // The others turn to a new epoch and the old master does not hear of it.
+    let standing = [1, 2].map(|index| (trio[index].fence(2).log_end, index));
+    for number in 0..5 {
+        let code = send_one(&trio[0], &format!("nobody has it {number}"));
+        assert_ne!(code, ResponseCode::SUCCESS);
+    }
+    let (_, best) = standing.into_iter().max().unwrap();
+    let other = 3 - best;
+    trio[best].promote(2);
+    trio[other].follow(&trio[best], i64::try_from(other).unwrap());
+    wait_for("the new master's majority", || {
+        (send_one(&trio[best], "after") == ResponseCode::SUCCESS).then_some(())
+    });
+    assert_ne!(send_one(&trio[0], "no"), ResponseCode::SUCCESS);
+    trio[0].follow(&trio[best], 3);
+    wait_for("the old master has the new one's log", || {
+        let (old, new) = (trio[0].status(), trio[best].status());
+        (old.log_end == new.log_end && old.epochs == new.epochs).then_some(())
+    });
+    for member in &mut trio {
+        member.stop();
+    }
+    assert_same_log(&trio[0].dir, &trio[1].dir);
+    assert_same_log(&trio[0].dir, &trio[2].dir);
+}
+
 /// Keeps a producer and a consumer busy at whoever is master.
 struct Traffic {
     master: Arc<AtomicU64>,

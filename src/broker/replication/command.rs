@@ -10,7 +10,9 @@ use crate::base::LogOffset;
 use crate::broker::Broker;
 use crate::broker::handlers::{Answer, Refusal, Request, json};
 use crate::message::Record;
-use crate::protocol::body::ha::{EpochEntry, MasterStatus, ReplicaStatus, ReplicationStatus};
+use crate::protocol::body::ha::{
+    EpochEntry, EpochEntryCache, MasterStatus, ReplicaStatus, ReplicationStatus,
+};
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::header::broker::ReplicationRequestHeader;
 
@@ -76,16 +78,38 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
     json(&status(broker))
 }
 
+/// Answers `GET_BROKER_EPOCH_CACHE` (1007).
+pub(crate) fn epoch_cache(broker: &Broker) -> Answer {
+    let options = broker.options.load();
+    json(&EpochEntryCache {
+        broker_id: options.broker_id,
+        broker_name: options.broker_name.clone(),
+        cluster_name: options.broker_cluster_name.clone(),
+        epoch_list: epochs(broker),
+        max_offset: wire(broker.store.appended().get()),
+    })
+}
+
+/// The history of the log; the newest epoch has no end.
+fn epochs(broker: &Broker) -> Vec<EpochEntry> {
+    let history = broker.replication.history();
+    let starts = history.epochs().iter().skip(1);
+    let ends = starts.map(|epoch| wire(epoch.start)).chain([i64::MAX]);
+    history
+        .epochs()
+        .iter()
+        .zip(ends)
+        .map(|(epoch, end_offset)| EpochEntry {
+            epoch: epoch.number,
+            start_offset: wire(epoch.start),
+            end_offset,
+        })
+        .collect()
+}
+
 fn status(broker: &Broker) -> ReplicationStatus {
     let options = broker.options.load();
     let standing = broker.standing();
-    let history = broker.replication.history();
-    let starts = history
-        .epochs()
-        .iter()
-        .skip(1)
-        .map(|epoch| wire(epoch.start));
-    let ends = starts.chain([i64::MAX]);
     let end = standing.log_end;
     let replica = |replica: super::Replica| ReplicaStatus {
         addr: replica.peer.to_string(),
@@ -113,16 +137,7 @@ fn status(broker: &Broker) -> ReplicationStatus {
             .and_then(|last| Some(Record::parse(last.as_ref()).ok()?.store_timestamp))
             .unwrap_or(0),
         total_replicas: options.total_replicas,
-        epochs: history
-            .epochs()
-            .iter()
-            .zip(ends)
-            .map(|(epoch, end_offset)| EpochEntry {
-                epoch: epoch.number,
-                start_offset: wire(epoch.start),
-                end_offset,
-            })
-            .collect(),
+        epochs: epochs(broker),
         replicas: broker
             .replication
             .replicas()

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: who gives out numbers.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,8 @@ impl History {
     fn encode(&self) -> String {
         let mut lines = String::new();
         for epoch in &self.0 {
-            lines.push_str(&format!("{}-{}\n", epoch.number, epoch.start));
+            // Writing to a string does not fail.
+            let _ = writeln!(lines, "{}-{}", epoch.number, epoch.start);
         }
         // Apache's checksums have no top bit.
         let crc = crc32fast::hash(lines.as_bytes()) & 0x7fff_ffff;

@@ -49,7 +49,7 @@ pub(crate) mod status;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -101,7 +101,10 @@ pub(crate) struct Replication {
     lacking: Notify,
     epochs: Mutex<EpochFile>,
     state: Mutex<StateFile>,
-    /// Where this master's own epoch began.
+    /// The epoch promised, as the state file has it: asked for with every report.
+    promised: AtomicI32,
+    /// The epoch of a master, which does not change while it is one, and where it began.
+    own_epoch: i32,
     epoch_start: u64,
     /// In majority mode nothing is read before the log is committed so far: what was there at the start may never
     /// have been.
@@ -198,6 +201,8 @@ impl Replication {
             link: Mutex::new(link),
             moved: Notify::new(),
             lacking: Notify::new(),
+            promised: AtomicI32::new(state.saved().promised),
+            own_epoch: epochs.history().number(),
             epoch_start: epochs.history().last().map_or(0, |epoch| epoch.start),
             epochs: Mutex::new(epochs),
             state: Mutex::new(state),
@@ -221,13 +226,14 @@ impl Replication {
         self.role == BrokerRole::Slave
     }
 
-    fn is_majority(&self) -> bool {
+    /// Whether a message counts only when more than half of the replicas have it.
+    pub(crate) fn is_majority(&self) -> bool {
         self.mode == ReplicationMode::Majority
     }
 
     /// Whether it is a master that must take no message, because a later epoch was promised.
     pub(crate) fn is_fenced(&self) -> bool {
-        !self.is_slave() && self.saved().promised > self.epoch().max(0)
+        !self.is_slave() && self.promised() > self.own_epoch.max(0)
     }
 
     /// How far enough slaves have the log.
@@ -253,6 +259,11 @@ impl Replication {
     /// The newest epoch of the log; -1 without one.
     pub(crate) fn epoch(&self) -> i32 {
         self.epochs.lock().history().number()
+    }
+
+    /// The epoch it has promised; 0 for none.
+    pub(crate) fn promised(&self) -> i32 {
+        self.promised.load(Ordering::SeqCst)
     }
 
     fn saved(&self) -> Saved {
@@ -400,6 +411,8 @@ impl Broker {
                 return Ok(false);
             }
             state.change(|saved| saved.promised = epoch)?;
+            // From here on no report leaves for an earlier master: what this broker says now of its log holds.
+            self.replication.promised.store(epoch, Ordering::SeqCst);
         }
         if self.replication.is_fenced() {
             self.store.set_replica(true);
@@ -418,6 +431,9 @@ impl Broker {
                 saved.promised = saved.promised.max(epoch);
             }
         })?;
+        if let Some(epoch) = change.epoch {
+            self.replication.promised.fetch_max(epoch, Ordering::SeqCst);
+        }
         self.replication.request(change);
         Ok(())
     }

@@ -230,6 +230,7 @@ async fn follow_inner(broker: &Arc<Broker>, address: &str) -> Result<Never, Ende
         writer,
         buffer: BytesMut::with_capacity(READ_BYTES),
         majority,
+        epoch: -1,
         end: start,
         reported: start,
         reported_at: Instant::now(),
@@ -254,6 +255,8 @@ struct Session<'a> {
     buffer: BytesMut,
     /// Which of the two protocols.
     majority: bool,
+    /// In majority mode: the master's.
+    epoch: i32,
     /// How far the log is received, whole record or not.
     end: u64,
     reported: u64,
@@ -290,6 +293,7 @@ impl Session<'_> {
             committed: standing.committed,
         };
         let (agreed, theirs) = agree(&own, &welcome)?;
+        self.epoch = theirs.number();
         let change = |change: &mut dyn FnMut(&mut History)| {
             let mut epochs = self.broker.replication.epochs.lock();
             epochs.change(change).map_err(Ended::State)
@@ -453,6 +457,10 @@ impl Session<'_> {
     }
 
     async fn report(&mut self, at: u64) -> Result<(), Ended> {
+        let (epoch, promised) = (self.epoch, self.broker.replication.promised());
+        if self.majority && promised > epoch {
+            return Err(Disagree::Promised { epoch, promised }.into());
+        }
         if self.majority {
             self.writer.write_all(&switch::report(at)).await?;
         } else {

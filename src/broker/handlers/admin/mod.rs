@@ -56,6 +56,7 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::GET_TIMER_CHECK_POINT => timer::checkpoint(broker),
         Code::GET_TIMER_METRICS => timer::metrics(broker),
         Code::EXCHANGE_BROKER_HA_INFO => status::exchange(broker, request),
+        Code::GET_BROKER_EPOCH_CACHE => command::epoch_cache(broker),
         Code::GET_BROKER_HA_STATUS => status::ha_status(broker),
         Code::CLEAN_EXPIRED_CONSUMEQUEUE => clean::expired_queues(broker),
         Code::CLEAN_UNUSED_TOPIC => clean::unused_topics(broker),

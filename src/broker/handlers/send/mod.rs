@@ -784,6 +784,8 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         }
     };
     let must_wait = must_flush || replicas.is_some();
+    // What may not count after all is not acknowledged, whatever its producer would put up with.
+    let all_wait = broker.replication.is_majority();
     let (mut now, mut later) = (Sent::new(&options), Sent::new(&options));
     let route = session.sends.route;
     let SendBatch {
@@ -814,7 +816,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             broker.transactions.committed(name);
         }
         if !one.oneway {
-            let sent = if route.is_some() || must_wait && one.waits {
+            let sent = if route.is_some() || must_wait && (one.waits || all_wait) {
                 &mut later
             } else {
                 &mut now

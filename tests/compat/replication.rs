@@ -1,0 +1,138 @@
+//! Pairs of both makes: the slave's commit log is the master's, byte for byte.
+//!
+//! `RMQ_COMPAT_MESSAGES` sets how many messages go through a pair (default 3,000; 1,000,000 before a release).
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rmq::message::PropertiesBuf;
+use rmq::protocol::codes::ResponseCode;
+
+use crate::apache::{Apache, java_client};
+use crate::support::node::NodeProcess;
+use crate::support::wire::{Wire, send};
+
+const TOPIC: &str = "Paired";
+const SIZES: &[&str] = &[
+    "mappedFileSizeCommitLog=16777216",
+    "defaultTopicQueueNums=4",
+];
+/// Requests that may wait for their answer.
+const WINDOW: usize = 256;
+
+fn messages() -> usize {
+    std::env::var("RMQ_COMPAT_MESSAGES")
+        .ok()
+        .map_or(3_000, |text| text.parse().unwrap())
+}
+
+fn produce(broker: SocketAddr, count: usize) {
+    let mut wire = Wire::connect(broker).unwrap();
+    let mut waiting = HashSet::new();
+    let properties = PropertiesBuf::new();
+    for number in 0..count {
+        let queue = i32::try_from(number % 4).unwrap();
+        let body = format!("{number}-{}", "x".repeat(number * 37 % 300));
+        let message = send(TOPIC, queue, body, &properties);
+        waiting.insert(wire.submit(&message).unwrap());
+        while waiting.len() >= WINDOW {
+            answer(&mut wire, &mut waiting);
+        }
+    }
+    while !waiting.is_empty() {
+        answer(&mut wire, &mut waiting);
+    }
+}
+
+fn answer(wire: &mut Wire, waiting: &mut HashSet<i32>) {
+    let (opaque, reply) = wire.next_answer().unwrap();
+    assert_eq!(reply.code, ResponseCode::SUCCESS, "{}", reply.remark());
+    waiting.remove(&opaque);
+}
+
+/// Waits until every log file of the master that has anything in it is the same at the slave; says how many there are.
+fn wait_until_same(master: &Path, slave: &Path, limit: Duration) -> usize {
+    let deadline = Instant::now() + limit;
+    loop {
+        match compare(master, slave) {
+            Ok(files) => return files,
+            Err(why) => assert!(Instant::now() < deadline, "{why}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn compare(master: &Path, slave: &Path) -> Result<usize, String> {
+    let mut same = 0;
+    for file in std::fs::read_dir(master.join("commitlog")).unwrap() {
+        let file = file.unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        if bytes.iter().all(|byte| *byte == 0) {
+            // Made ahead of need.
+            continue;
+        }
+        let copy = slave.join("commitlog").join(file.file_name());
+        let copy = std::fs::read(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+        if copy != bytes {
+            return Err(format!("{:?} differs", file.file_name()));
+        }
+        same += 1;
+    }
+    if same == 0 {
+        return Err("nothing to compare".to_owned());
+    }
+    Ok(same)
+}
+
+#[test]
+#[ignore = "needs a JDK and Apache's jars in ROCKETMQ_JAVA_LIB"]
+fn an_rmq_slave_follows_an_apache_master() {
+    let root = tempfile::tempdir().unwrap();
+    let (master_dir, slave_dir) = (root.path().join("master"), root.path().join("slave"));
+    let apache = Apache::start(&master_dir, SIZES);
+    let flags = [
+        "--role",
+        "slave",
+        "--broker-port",
+        "0",
+        "--namesrv",
+        &apache.name_server,
+    ];
+    let slave = NodeProcess::start_with(&slave_dir, &flags, SIZES);
+    // The topic is made first, and the slave is there before the first file is full.
+    java_client(&["send", &apache.name_server, TOPIC, "50"]);
+    wait_until_same(&master_dir, &slave_dir, Duration::from_mins(2));
+    produce(apache.broker(), messages());
+    let files = wait_until_same(&master_dir, &slave_dir, Duration::from_mins(10));
+    // Killed and started again it goes on.
+    slave.kill();
+    produce(apache.broker(), 500);
+    let slave = NodeProcess::start_with(&slave_dir, &flags, SIZES);
+    wait_until_same(&master_dir, &slave_dir, Duration::from_mins(2));
+    apache.stop();
+    slave.stop();
+    println!("{} messages, {files} files the same", messages());
+}
+
+#[test]
+#[ignore = "needs a JDK and Apache's jars in ROCKETMQ_JAVA_LIB"]
+fn an_apache_slave_follows_an_rmq_master() {
+    let root = tempfile::tempdir().unwrap();
+    let (master_dir, slave_dir) = (root.path().join("master"), root.path().join("slave"));
+    let master = NodeProcess::start(&master_dir, SIZES);
+    let settings = [SIZES, &["brokerRole=SLAVE", "brokerId=1"]].concat();
+    let name_server = master.name_server.to_string();
+    let apache = Apache::slave(&slave_dir, &name_server, &settings);
+    produce(master.broker, 50);
+    // Apache's slave asks the name server where its master is every 30 s.
+    wait_until_same(&master_dir, &slave_dir, Duration::from_mins(2));
+    produce(master.broker, messages());
+    let files = wait_until_same(&master_dir, &slave_dir, Duration::from_mins(10));
+    let topics = std::fs::read_to_string(slave_dir.join("config/topics.json")).unwrap();
+    assert!(topics.contains(TOPIC), "{topics}");
+    apache.stop();
+    assert_eq!(master.stop(), Some(0));
+    println!("{} messages, {files} files the same", messages());
+}
