@@ -38,6 +38,7 @@ pub(crate) fn route(
         Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if !vip => {
             pull::handle(broker, session, request);
         }
+        Code::CONSUMER_SEND_MSG_BACK => send_back::handle(broker, request),
         Code::QUERY_ASSIGNMENT => assignment::query(broker, request),
         Code::POP_MESSAGE if !vip => pop::handle(broker, session, request),
         Code::NOTIFICATION if !vip => pop::notice::handle(broker, request),
@@ -159,7 +160,6 @@ pub(crate) fn route_blocking(broker: &Arc<Broker>, request: &Request<'_, '_>) {
 /// The requests that are answered at once.
 fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
     match request.head.request_code() {
-        Code::CONSUMER_SEND_MSG_BACK => send_back::handle(broker, request),
         Code::QUERY_CONSUMER_OFFSET => offset::query(broker, request),
         Code::UPDATE_CONSUMER_OFFSET => offset::update(broker, request),
         Code::SEARCH_OFFSET_BY_TIMESTAMP => offset::search(broker, request),

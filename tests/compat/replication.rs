@@ -15,10 +15,7 @@ use crate::support::node::NodeProcess;
 use crate::support::wire::{Wire, send};
 
 const TOPIC: &str = "Paired";
-const SIZES: &[&str] = &[
-    "mappedFileSizeCommitLog=16777216",
-    "defaultTopicQueueNums=4",
-];
+const SIZES: &[&str] = &["mappedFileSizeCommitLog=1048576", "defaultTopicQueueNums=4"];
 /// Requests that may wait for their answer.
 const WINDOW: usize = 256;
 
@@ -130,8 +127,13 @@ fn an_apache_slave_follows_an_rmq_master() {
     wait_until_same(&master_dir, &slave_dir, Duration::from_mins(2));
     produce(master.broker, messages());
     let files = wait_until_same(&master_dir, &slave_dir, Duration::from_mins(10));
-    let topics = std::fs::read_to_string(slave_dir.join("config/topics.json")).unwrap();
-    assert!(topics.contains(TOPIC), "{topics}");
+    // Its tables follow once a minute.
+    let deadline = Instant::now() + Duration::from_mins(3);
+    let topics = || std::fs::read_to_string(slave_dir.join("config/topics.json"));
+    while !topics().is_ok_and(|topics| topics.contains(TOPIC)) {
+        assert!(Instant::now() < deadline, "{:?}", topics());
+        std::thread::sleep(Duration::from_millis(500));
+    }
     apache.stop();
     assert_eq!(master.stop(), Some(0));
     println!("{} messages, {files} files the same", messages());

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::send::VERSION_WITH_MAX_RECONSUME_TIMES;
-use super::{Answer, FAQ, Refusal, Request, success};
+use super::{FAQ, Refusal, Request, success};
 use crate::base::{GroupName, LogOffset, QueueId, TopicName};
 use crate::broker::Broker;
 use crate::broker::refusal::append_refusal;
@@ -19,8 +19,19 @@ use crate::protocol::header::send::ConsumerSendMsgBackRequestHeader;
 
 const BOTH: i32 = PERM_READ | PERM_WRITE;
 
-/// Stores the message again.
-pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+/// Stores the message again and answers when that counts: the consumer goes on past it then.
+pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    match take_back(broker, request) {
+        Ok(end) => broker.answer_when_committed(request, end, success()),
+        Err(refusal) => request.answer(refusal.into()),
+    }
+}
+
+/// Stores the message again; says where its record ends, if there is one.
+fn take_back(
+    broker: &Arc<Broker>,
+    request: &Request<'_, '_>,
+) -> Result<Option<LogOffset>, Refusal> {
     let header: ConsumerSendMsgBackRequestHeader<'_> = request.header()?;
     let config = broker.find_group(header.group).ok_or_else(|| {
         Refusal::new(
@@ -39,7 +50,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         ));
     }
     if config.retry_queue_nums <= 0 {
-        return Ok(success());
+        return Ok(None);
     }
     let group = GroupName::stored(header.group);
     let retry = TopicName::retry_of(&group);
@@ -73,7 +84,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         .rem_euclid(i64::from(config.retry_queue_nums));
     let retry_queue = QueueId::new(u32::try_from(spread).unwrap_or(0));
     let place = again.place(broker, &group, &retry, retry_queue);
-    store(broker, &record, &place)
+    let end = store(broker, &record, &place)
         .map_err(|error| Refusal::error(append_refusal(&error, &options).remark))?;
     let origin = record
         .properties
@@ -84,7 +95,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         .stats
         .counter(StatsName::SendBackPutNums, &key)
         .add(1);
-    Ok(success())
+    Ok(Some(end))
 }
 
 fn ensure(broker: &Broker, topic: &TopicName, queues: i32, sys_flag: i32) {
@@ -164,7 +175,7 @@ fn store(
     broker: &Arc<Broker>,
     record: &Record<'_>,
     place: &Place,
-) -> Result<(), crate::store::AppendError> {
+) -> Result<LogOffset, crate::store::AppendError> {
     let queue = broker.queue(&place.topic, place.queue_id);
     let draft = Draft {
         topic: place.topic.as_str(),
@@ -191,5 +202,5 @@ fn store(
     broker.store.append(&mut group)?;
     broker.stats.put.add(1);
     broker.wake(&place.topic, place.queue_id);
-    Ok(())
+    Ok(group.end())
 }

@@ -60,6 +60,10 @@ async fn all(broker: &Arc<Broker>) -> Result<(), String> {
     };
     let channel = broker.registrar.channel(&address).await?;
     learn_ha_address(broker, &channel, &address).await;
+    if broker.replication.is_majority() && !broker.replication.link().connected {
+        // A master whose log nobody follows may not be one any more.
+        return Err("the master's log is not followed".to_owned());
+    }
     let now_ms = broker.clock.now_ms();
     let topics = ask(&channel, RequestCode::GET_ALL_TOPIC_CONFIG).await?;
     broker.change_topics(|table| table.follow(topics));

@@ -50,9 +50,11 @@ pub(crate) mod status;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 pub(crate) use role::{BrokerRole, ReplicationMode};
 
@@ -60,9 +62,13 @@ use self::epochs::{EpochFile, History};
 use self::replicas::{Quorum, Replica, Replicas};
 use self::state::{Saved, StateFile};
 use super::Broker;
+use super::handlers::Request;
 use super::options::BrokerOptions;
 use crate::base::{LogOffset, Watermark};
+use crate::protocol::codes::ResponseCode;
+use crate::protocol::command::Command;
 use crate::protocol::ha::switch::Epoch;
+use crate::remoting::Asked;
 use crate::store::Store;
 use crate::sys::Clock;
 
@@ -359,6 +365,31 @@ impl Broker {
             self.wake(&topic, queue);
         }
         self.replication.replicated.advance(committed);
+    }
+
+    /// Answers a request whose record ends at `end`: in majority mode when that is committed, else at once.
+    pub(crate) fn answer_when_committed(
+        self: &Arc<Self>,
+        request: &Request<'_, '_>,
+        end: Option<LogOffset>,
+        answer: Command,
+    ) {
+        let Some(end) = end.filter(|_| self.replication.is_majority()) else {
+            request.answer(answer);
+            return;
+        };
+        let limit = Duration::from_millis(self.options.load().slave_timeout);
+        let (channel, asked) = (Arc::clone(request.channel), Asked::from(request.head));
+        let reached = self.replication.replicated.reached(end.get());
+        self.tasks.spawn(async move {
+            let answer = match timeout(limit, reached).await {
+                Ok(()) => answer,
+                Err(_) => {
+                    Command::response(ResponseCode::SYSTEM_ERROR).with_remark("FLUSH_SLAVE_TIMEOUT")
+                }
+            };
+            channel.answer(asked, answer);
+        });
     }
 
     /// What the answer to a message must wait for that was just appended and ends at `end`.
