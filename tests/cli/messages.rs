@@ -11,6 +11,7 @@ use super::{rmq, stderr, stdout};
 pub(super) struct Node {
     child: Child,
     namesrv: String,
+    ready: Value,
 }
 
 impl Node {
@@ -33,7 +34,16 @@ impl Node {
             .unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         let namesrv = ready["namesrv"].as_str().unwrap().to_owned();
-        Self { child, namesrv }
+        Self {
+            child,
+            namesrv,
+            ready,
+        }
+    }
+
+    /// What it said when it was ready.
+    pub(super) fn ready(&self) -> &Value {
+        &self.ready
     }
 
     pub(super) fn name_server(&self) -> &str {

@@ -230,3 +230,45 @@ fn roles_run_apart() {
     assert_eq!(broker.ready["namesrv"], Value::Null);
     TcpStream::connect(broker.address("broker")).unwrap();
 }
+
+/// One HTTP request; status and body.
+fn get(address: &str, path: &str) -> (u16, String) {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+#[test]
+fn a_node_is_watched_over_http() {
+    let node = super::messages::Node::start_with(&["--http", "0"]);
+    let http = node.ready()["http"].as_str().unwrap().to_owned();
+    assert_eq!(get(&http, "/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(get(&http, "/readyz"), (200, "ok\n".to_owned()));
+    assert_eq!(get(&http, "/nothing").0, 404);
+    node.ok(&["send", "one", "a", "b", "c"]);
+    node.ok(&["consume", "one", "-g", "g", "-n", "2", "--from", "earliest"]);
+    let (status, text) = get(&http, "/metrics");
+    assert_eq!(status, 200);
+    let value = |start: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(start) && line.contains("\"one\""));
+        line.unwrap_or_else(|| panic!("no {start} in {text}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(value("rocketmq_messages_in_total{"), "3");
+    assert_eq!(value("rocketmq_consumer_lag_messages{"), "1");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
