@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::messages::Node;
 use super::{rmq, run, stderr, stdout};
@@ -113,17 +114,16 @@ fn the_commands_of_the_readme_exist() {
     let lines = command_lines(&readme);
     assert!(lines.len() > 20, "{lines:#?}");
     for line in lines {
-        let mut words: Vec<_> = line
-            .split_whitespace()
-            .take_while(|word| !matches!(*word, "<" | ">" | "||"))
-            .filter(|word| !word.starts_with(['\'', '"']))
-            .collect();
-        let program = words.remove(0);
-        assert_eq!(program, "rmq");
+        let line = line
+            .split([' ', '\t'])
+            .take_while(|word| !matches!(*word, "<" | ">" | "||"));
+        let line = line.collect::<Vec<_>>().join(" ");
+        // A shell knows best what quotes mean.
+        let script = format!("rmq() {{ printf '%s\\n' \"$@\"; }}; {line}");
+        let words = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let words = stdout(&words);
         // A flag that does not exist is told before a help that does.
-        let output = rmq(words.iter().copied().chain(["--help"]))
-            .output()
-            .unwrap();
+        let output = rmq(words.lines().chain(["--help"])).output().unwrap();
         assert!(output.status.success(), "{line}: {}", stderr(&output));
     }
 }
