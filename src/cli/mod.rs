@@ -232,7 +232,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
         Command::Nsconf(args) => nsconf::run(args, &context),
         Command::Acl(args) => acl::run(args, &context),
         Command::Check(args) => check::run(&args, &context),
-        Command::Mqadmin(args) => match mqadmin::translate(&args) {
+        Command::Mqadmin(args) => match mqadmin::translate(&args, &context.flags) {
             Ok(Translated::Line(line)) => return run_line(line),
             Ok(Translated::Text(text)) => {
                 let printed = context.output.raw(text.as_bytes());

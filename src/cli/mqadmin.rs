@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::args::Global;
 use super::exit::CliError;
+use super::settings::name_of;
 
 /// Run a command in the spelling of Apache's mqadmin
 ///
@@ -113,6 +115,15 @@ const B: Flag = ("b", "brokerAddr", true);
 const C: Flag = ("c", "clusterName", true);
 const G: Flag = ("g", "groupName", true);
 const T: Flag = ("t", "topic", true);
+
+/// Flags of ours that every command takes, by their long names; whether a value follows.
+const OURS: &[(&str, bool)] = &[
+    ("namesrv", true),
+    ("context", true),
+    ("output", true),
+    ("columns", true),
+    ("utc", false),
+];
 
 const SPELLINGS: &[Spelling] = &[
     Spelling {
@@ -360,7 +371,12 @@ const SPELLINGS: &[Spelling] = &[
         flags: &[("m", "moreStats", false), C],
         ours: |said| {
             let line = Line::new(&["broker", "ls"]).brokers(said);
-            line.switch(said, "m", "--output=wide").done()
+            line.switch(
+                said,
+                "m",
+                "--columns=brokerName,messagesToday,inTps,outTps,logBytes",
+            )
+            .done()
         },
     },
     Spelling {
@@ -643,8 +659,8 @@ fn time(text: &str) -> String {
     }
 }
 
-/// Translates a command line.
-pub(crate) fn translate(args: &Args) -> Result<Translated, CliError> {
+/// Translates a command line. `global` are the flags that stood before it.
+pub(crate) fn translate(args: &Args, global: &Global) -> Result<Translated, CliError> {
     let mut words = args.words.iter();
     let Some(name) = words.next() else {
         return Ok(Translated::Text(list()));
@@ -663,6 +679,14 @@ pub(crate) fn translate(args: &Args) -> Result<Translated, CliError> {
         })?;
     let mut said = Said(BTreeMap::new());
     let mut ours = vec!["rmq".to_owned()];
+    let before = [
+        ("namesrv", global.namesrv.clone()),
+        ("context", global.context.clone()),
+        ("output", global.output.and_then(|format| name_of(&format))),
+    ];
+    for (name, value) in before {
+        ours.extend(value.map(|value| format!("--{name}={value}")));
+    }
     let mut words = words.peekable();
     while let Some(word) = words.next() {
         let (flag, attached) = match word.split_once('=') {
@@ -688,13 +712,25 @@ pub(crate) fn translate(args: &Args) -> Result<Translated, CliError> {
             ours.push(format!("--namesrv={}", value("n")?));
             continue;
         }
+        if let Some(ours_too) = word
+            .strip_prefix("--")
+            .and(OURS.iter().find(|(name, _)| *name == flag))
+        {
+            let text = if ours_too.1 {
+                format!("--{flag}={}", value(flag)?)
+            } else {
+                format!("--{flag}")
+            };
+            ours.push(text);
+            continue;
+        }
         let known = spelling
             .flags
             .iter()
             .find(|(short, long, _)| *short == flag || *long == flag)
             .ok_or_else(|| {
                 CliError::usage(format!("{name}: the option -{flag} is not known here"))
-                    .hint(usage(spelling))
+                    .hint(usage(spelling).trim_end())
             })?;
         let text = if known.2 {
             value(known.0)?
@@ -703,7 +739,7 @@ pub(crate) fn translate(args: &Args) -> Result<Translated, CliError> {
         };
         said.0.insert(known.0, text);
     }
-    ours.extend((spelling.ours)(&said).map_err(|error| error.hint(usage(spelling)))?);
+    ours.extend((spelling.ours)(&said).map_err(|error| error.hint(usage(spelling).trim_end()))?);
     Ok(Translated::Line(
         ours.into_iter().map(OsString::from).collect(),
     ))
@@ -739,7 +775,10 @@ mod tests {
         let args = Args {
             words: text.split_whitespace().map(str::to_owned).collect(),
         };
-        match translate(&args)? {
+        let global = Cli::try_parse_from(["rmq", "man"])
+            .map_err(CliError::usage)?
+            .global;
+        match translate(&args, &global)? {
             Translated::Line(line) => {
                 Cli::try_parse_from(&line).map_err(CliError::usage)?;
                 let line: Vec<String> = line

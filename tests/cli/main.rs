@@ -1,6 +1,7 @@
 //! The real binary: streams, exit codes, help, configuration errors, generated files.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod admin;
 mod clock;
 mod config;
 mod consume;

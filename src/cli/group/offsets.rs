@@ -303,7 +303,10 @@ pub(super) async fn clone(
         return Err(CliError::usage("both groups are the same"));
     }
     let masters = Targets::default().masters(admin).await?;
-    must_exist(from, &masters, admin).await?;
+    let known = admin.topics_of_group(from).await?;
+    if known.is_empty() {
+        must_exist(from, &masters, admin).await?;
+    }
     let online = connections([to.to_owned()], &masters, admin).await?;
     let members = online
         .values()
@@ -323,7 +326,7 @@ pub(super) async fn clone(
     }
     let mut topics = match &args.topic {
         Some(topic) => vec![topic.clone()],
-        None => admin.topics_of_group(from).await?,
+        None => known,
     };
     topics.retain(|topic| !topic.starts_with("%RETRY%") && !topic.starts_with("%DLQ%"));
     let mut plan = Plan::default();
