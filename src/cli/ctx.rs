@@ -117,8 +117,8 @@ fn add(
     force: bool,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let fine = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    if name.is_empty() || name.starts_with('-') || !name.chars().all(fine) {
+    let allowed = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.starts_with('-') || !name.chars().all(allowed) {
         return Err(
             CliError::usage(format!("{name:?} cannot be the name of a context"))
                 .hint("letters, digits, '.', '_' and '-' make a name"),

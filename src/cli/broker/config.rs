@@ -185,19 +185,20 @@ async fn set(
                 .push(step.change(now.get(key).cloned(), value.clone()));
         }
     }
+    let each = wanted.len();
     let question = format!("Changing settings of {} brokers. Go on?", brokers.len());
     if plan.agreed(consent, Danger::Ask(&question), context)? {
-        for (steps, broker) in plan.steps.chunks_mut(wanted.len()).zip(&brokers) {
-            let changes: BTreeMap<String, String> = steps
+        for (steps, broker) in plan.steps.chunks_mut(each).zip(&brokers) {
+            let wanted: BTreeMap<String, String> = steps
                 .iter()
                 .filter(|step| step.is_planned())
                 .filter_map(|step| Some((step.name.clone(), step.after.as_str()?.to_owned())))
                 .collect();
-            if changes.is_empty() {
+            if wanted.is_empty() {
                 continue;
             }
             let changed = async {
-                admin.set_broker_config(&broker.address, &changes).await?;
+                admin.set_broker_config(&broker.address, &wanted).await?;
                 admin.broker_config(&broker.address).await
             };
             match changed.await {

@@ -288,7 +288,7 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
             return Err(no_topic(topic));
         }
     }
-    let changes = plan.steps.len();
+    let count_of_fields = plan.steps.len();
     if let Some(conf) = &args.order_conf {
         plan.steps
             .extend(order_conf_steps(&args.topics, conf, admin).await?);
@@ -301,7 +301,7 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
         Danger::None
     };
     if plan.agreed(args.consent, danger, context)? {
-        let (changed, orders) = plan.steps.split_at_mut(changes);
+        let (changed, orders) = plan.steps.split_at_mut(count_of_fields);
         let mut rest = changed;
         for (master, config, count) in &work {
             let (steps, others) = rest.split_at_mut(*count);
