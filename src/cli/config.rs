@@ -1,4 +1,8 @@
 //! `rmq config show`: what the command line goes by, and why.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are printed as help, where backticks would be noise"
+)]
 
 use clap::Subcommand;
 use serde_json::{Value, json};

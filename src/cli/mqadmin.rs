@@ -106,6 +106,10 @@ impl Line {
             .option(said, "c", "--cluster")
     }
 
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the last word of most spellings, which can fail before it"
+    )]
     fn done(self) -> Result<Vec<String>, CliError> {
         Ok(self.0)
     }

@@ -197,7 +197,7 @@ async fn change(
             };
             match changed.await {
                 Ok(now) => step.found(now.get(&key).cloned().map_or(Value::Null, Value::from)),
-                Err(error) => step.fail(error.into()),
+                Err(error) => step.fail(error),
             }
         }
     }

@@ -180,7 +180,8 @@ impl Step {
     }
 
     /// It failed.
-    pub(crate) fn fail(&mut self, error: CliError) {
+    pub(crate) fn fail(&mut self, error: impl Into<CliError>) {
+        let error = error.into();
         self.outcome = Outcome::Failed;
         self.exit = Some(error.exit());
         self.error = Some(error.to_string());
@@ -194,7 +195,7 @@ impl Step {
                 Some(value)
             }
             Err(error) => {
-                self.fail(error.into());
+                self.fail(error);
                 None
             }
         }

@@ -1,4 +1,8 @@
 //! `rmq acl user`.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are printed as help, where backticks would be noise"
+)]
 
 use std::path::PathBuf;
 

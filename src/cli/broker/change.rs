@@ -70,7 +70,7 @@ pub(super) async fn perm(
             };
             match changed {
                 Ok(topics) => step.moved_on(format!("{after} on {topics} topics")),
-                Err(error) => step.fail(error.into()),
+                Err(error) => step.fail(error),
             }
         }
     }

@@ -242,7 +242,7 @@ pub(super) async fn create(
             };
             match put.await {
                 Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(error.into()),
+                Err(error) => step.fail(error),
             }
         }
     }
@@ -421,7 +421,7 @@ pub(super) async fn remove(
             };
             match deleted.await {
                 Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(error.into()),
+                Err(error) => step.fail(error),
             }
         }
     }

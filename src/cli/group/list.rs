@@ -10,7 +10,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Column;
 use crate::cli::targets::Targets;
 use crate::cli::topic::{fits, rounded};
-use crate::client::admin::{Admin, SubscriptionGroupConfig};
+use crate::client::admin::{Admin, ConsumeType, MessageModel, SubscriptionGroupConfig};
 
 /// List consumer groups with members and lag
 ///
@@ -110,8 +110,8 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
         json!({
             "group": name,
             "members": member_ids(members).len(),
-            "model": first.and_then(|found| found.message_model).map(|model| model.name()),
-            "type": first.and_then(|found| found.consume_type).map(|kind| kind.name()),
+            "model": first.and_then(|found| found.message_model).map(MessageModel::name),
+            "type": first.and_then(|found| found.consume_type).map(ConsumeType::name),
             "topics": topics.into_iter().collect::<Vec<_>>().join(","),
             "lag": found.lag,
             "tps": rounded(found.tps),

@@ -98,7 +98,7 @@ fn events(before: Option<&Look>, now: &Look) -> Vec<Value> {
     for (topic, expression) in &now.subscriptions {
         match old.subscriptions.get(topic) {
             None => {
-                events.push(json!({"event": "subscribed", "topic": topic, "detail": expression}))
+                events.push(json!({"event": "subscribed", "topic": topic, "detail": expression}));
             }
             Some(known) if known != expression => events.push(json!({
                 "event": "changed", "topic": topic, "detail": format!("{known} -> {expression}"),

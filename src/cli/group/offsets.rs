@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::show::must_exist;
 use super::{connections, member_ids};
@@ -373,14 +373,12 @@ pub(super) async fn clone(
             }
             match admin.group_offset(to, queue).await {
                 // The source may have moved since the plan was made.
-                Ok(Some(now)) if Value::from(now) != step.after => {
-                    match admin.group_offset(from, queue).await {
-                        Ok(Some(source)) if source >= now => step.moved_on(now),
-                        _ => step.found(json!(now)),
-                    }
-                }
+                Ok(Some(now)) if step.after != now => match admin.group_offset(from, queue).await {
+                    Ok(Some(source)) if source >= now => step.moved_on(now),
+                    _ => step.found(json!(now)),
+                },
                 Ok(now) => step.found(now),
-                Err(error) => step.fail(error.into()),
+                Err(error) => step.fail(error),
             }
         }
     }

@@ -9,6 +9,10 @@ use super::Format;
 
 /// One column of a listing: a field of the row and its title in tables.
 #[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a way to show a column that can be chosen without the others"
+)]
 pub(crate) struct Column {
     key: &'static str,
     title: &'static str,

@@ -41,6 +41,7 @@ pub(crate) struct Entry {
 /// All contexts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "the names of the file")]
 pub(crate) struct Contexts {
     /// The one in use.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -133,49 +133,67 @@ struct Layer {
     origin: Origin,
 }
 
+/// What the files say.
+#[derive(Default)]
+struct Files {
+    context: Option<Given<String>>,
+    /// The context that is named.
+    named: Option<Layer>,
+    /// The context in use, if none is named.
+    current: Option<Layer>,
+    /// `./rmq.yaml`.
+    local: Option<Layer>,
+}
+
+fn read_files(sources: &Sources<'_>) -> Result<Files, CliError> {
+    let mut found = Files::default();
+    let by_flag = sources.global.context.clone();
+    let by_flag = by_flag.map(|name| (name, Origin::Flag("--context")));
+    let by_variable = (sources.variable)("RMQ_CONTEXT");
+    let by_variable = by_variable.map(|name| (name, Origin::Variable("RMQ_CONTEXT")));
+    let wanted = by_flag.or(by_variable);
+    if let Some(file) = &sources.contexts_file {
+        let contexts = Contexts::read(file)?;
+        let layer = |name: &str| {
+            let entry = contexts.contexts.get(name)?.clone();
+            let (name, file) = (name.to_owned(), file.clone());
+            Some(Layer {
+                entry,
+                origin: Origin::Context { name, file },
+            })
+        };
+        if let Some((name, origin)) = &wanted {
+            found.named = Some(layer(name).ok_or_else(|| no_context(name, file))?);
+            found.context = Some(Given::new(name.clone(), origin.clone()));
+        } else if let Some(name) = &contexts.current {
+            found.current = Some(layer(name).ok_or_else(|| no_context(name, file))?);
+            found.context = Some(Given::new(name.clone(), Origin::File(file.clone())));
+        }
+    } else if let Some((name, _)) = wanted {
+        return Err(CliError::usage(format!(
+            "there is no context {name}: this user has no configuration directory"
+        ))
+        .hint("set HOME or RMQ_CONFIG_DIR"));
+    }
+    if let Some(entry) = read_yaml::<Entry>(sources.local_file)? {
+        let origin = Origin::File(sources.local_file.to_owned());
+        found.local = Some(Layer { entry, origin });
+    }
+    Ok(found)
+}
+
 fn resolve(sources: &Sources<'_>, files: bool) -> Result<Settings, CliError> {
     let mut warnings = Vec::new();
-    let mut context = None;
-    let mut named = None;
-    let mut current = None;
-    let mut local = None;
-    if files {
-        let by_flag = sources
-            .global
-            .context
-            .clone()
-            .map(|name| (name, Origin::Flag("--context")));
-        let by_variable =
-            (sources.variable)("RMQ_CONTEXT").map(|name| (name, Origin::Variable("RMQ_CONTEXT")));
-        let wanted = by_flag.or(by_variable);
-        if let Some(file) = &sources.contexts_file {
-            let contexts = Contexts::read(file)?;
-            let layer = |name: &str| {
-                let entry = contexts.contexts.get(name)?.clone();
-                let (name, file) = (name.to_owned(), file.clone());
-                Some(Layer {
-                    entry,
-                    origin: Origin::Context { name, file },
-                })
-            };
-            if let Some((name, origin)) = &wanted {
-                named = Some(layer(name).ok_or_else(|| no_context(name, file))?);
-                context = Some(Given::new(name.clone(), origin.clone()));
-            } else if let Some(name) = &contexts.current {
-                current = Some(layer(name).ok_or_else(|| no_context(name, file))?);
-                context = Some(Given::new(name.clone(), Origin::File(file.clone())));
-            }
-        } else if let Some((name, _)) = wanted {
-            return Err(CliError::usage(format!(
-                "there is no context {name}: this user has no configuration directory"
-            ))
-            .hint("set HOME or RMQ_CONFIG_DIR"));
-        }
-        if let Some(entry) = read_yaml::<Entry>(sources.local_file)? {
-            let origin = Origin::File(sources.local_file.to_owned());
-            local = Some(Layer { entry, origin });
-        }
-    }
+    let Files {
+        context,
+        named,
+        current,
+        local,
+    } = if files {
+        read_files(sources)?
+    } else {
+        Files::default()
+    };
     // Next to flags: what a flag names.
     let mut first: Vec<&Layer> = Vec::new();
     let mut last: Vec<&Layer> = Vec::new();

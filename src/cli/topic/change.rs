@@ -253,7 +253,7 @@ async fn put(
     };
     match put.await {
         Ok(now) => step.found(now.as_ref().map_or(Value::Null, shown)),
-        Err(error) => step.fail(error.into()),
+        Err(error) => step.fail(error),
     }
 }
 
@@ -420,7 +420,7 @@ async fn set_order_conf(step: &mut Step, admin: &Admin) {
             Some(conf) => {
                 admin
                     .put_kv_at(&name_server, ORDER_CONF, &topic, conf)
-                    .await?
+                    .await?;
             }
             None => admin.delete_kv_at(&name_server, ORDER_CONF, &topic).await?,
         }
@@ -428,7 +428,7 @@ async fn set_order_conf(step: &mut Step, admin: &Admin) {
     };
     match changed.await {
         Ok(now) => step.found(now),
-        Err(error) => step.fail(error.into()),
+        Err(error) => step.fail(error),
     }
 }
 
@@ -515,7 +515,7 @@ pub(super) async fn take_removal(
                 Ok(now) => step.found(now.as_ref().map(described)),
                 Err(error) => {
                     failed.insert(topic);
-                    step.fail(error.into());
+                    step.fail(error);
                 }
             }
         } else if failed.contains(&topic) {

@@ -65,9 +65,10 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
     if work.is_empty() {
         return Err(no_topic(topic));
     }
-    let groups = match args.groups.is_empty() {
-        true => admin.groups_of_topic(topic).await?,
-        false => args.groups.clone(),
+    let groups = if args.groups.is_empty() {
+        admin.groups_of_topic(topic).await?
+    } else {
+        args.groups.clone()
     };
     let closing = plan.steps.len();
     for group in &groups {
@@ -99,7 +100,7 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
         };
         match closed.await {
             Ok(now) => step.found(now.map(|now| perm::show(now.perm))),
-            Err(error) => step.fail(error.into()),
+            Err(error) => step.fail(error),
         }
     }
     let steps = &mut plan.steps[closing..waiting];

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::broker::Broker;
 use crate::broker::handlers::{Answer, Refusal, success};
+use crate::protocol::command::Command;
 
 /// Queues of the light kind, which no topic stands for.
 const LIGHT_PREFIX: &str = "%LMQ%";
@@ -11,9 +12,9 @@ const LIGHT_PREFIX: &str = "%LMQ%";
 const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
 
 /// `CLEAN_EXPIRED_CONSUMEQUEUE`: queue and index files whose messages are gone from the log.
-pub(super) fn expired_queues(broker: &Broker) -> Answer {
+pub(super) fn expired_queues(broker: &Broker) -> Command {
     broker.store.delete_pointless_files();
-    Ok(success())
+    success()
 }
 
 /// `CLEAN_UNUSED_TOPIC`: the queues of topics that are not configured any more. As with Apache
@@ -41,7 +42,7 @@ pub(super) fn unused_topics(broker: &Broker) -> Answer {
 }
 
 /// `DELETE_EXPIRED_COMMITLOG`: log files past their time, whatever the hour.
-pub(super) fn expired_log(broker: &Broker) -> Answer {
+pub(super) fn expired_log(broker: &Broker) -> Command {
     broker.store.delete_expired();
-    Ok(success())
+    success()
 }
