@@ -46,7 +46,7 @@ impl Webhook {
         let wrong = |reason: &str| ClientError::Usage(format!("{url:?}: {reason}"));
         let uri: Uri = url
             .parse()
-            .map_err(|error| wrong(&format!("no address: {error}")))?;
+            .map_err(|error| wrong(&format!("write http://host:port/path ({error})")))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => return Err(wrong("there is no TLS here; use http://")),
@@ -195,7 +195,7 @@ mod tests {
             ("https://h/", "TLS"),
             ("ftp://h/", "http://"),
             ("h:80/x", "http://"),
-            ("", "no address"),
+            ("", "http://"),
         ] {
             let error = hook(bad).unwrap_err().to_string();
             assert!(error.contains(said), "{bad}: {error}");

@@ -305,3 +305,31 @@ fn what_is_printed_is_as_agreed() {
     golden::check("consume-jsonl.txt", &utc(&["-o", "jsonl"]));
     golden::check("consume-csv.txt", &utc(&["-o", "csv"]));
 }
+
+/// Whatever moment it is killed at, no message is acknowledged whose command has not ended well.
+#[test]
+fn a_killed_consumer_has_acknowledged_nothing_its_command_has_not_done() {
+    let node = node_with(60);
+    let dir = tempfile::tempdir().unwrap();
+    let done = dir.path().join("done");
+    let exec = format!("cat >> {0}; echo >> {0}; echo done", done.display());
+    let args = group("g", &["--exec", &exec]);
+    let mut child = node
+        .command(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..20 {
+        lines.next().unwrap().unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    node.ok(&args);
+    let done = std::fs::read_to_string(done).unwrap();
+    let mut bodies: Vec<u32> = done.lines().map(|line| line.parse().unwrap()).collect();
+    bodies.sort_unstable();
+    bodies.dedup();
+    assert_eq!(bodies, (0..60).collect::<Vec<_>>());
+}

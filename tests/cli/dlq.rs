@@ -330,7 +330,7 @@ fn wrong_choices_are_named_before_anything_is_asked() {
         (&["show", "g", "--since", "yesterday"], "--since"),
         (&["show", "g", "--match", "("], "--match"),
         (&["export", "g", "--where", "a >"], "--where"),
-        (&["replay", "g", "--rate", "0/s"], "50/s"),
+        (&["replay", "g", "--rate", "0/s"], "200/s"),
         (
             &["replay", "g", "--resume", "x", "--since", "-1d"],
             "cannot be used with",

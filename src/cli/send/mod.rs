@@ -12,7 +12,7 @@ mod dress;
 mod fields;
 mod flow;
 mod ledger;
-mod pace;
+pub(super) mod pace;
 mod plan;
 mod report;
 mod source;

@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 /// A number of messages and the time they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(in crate::cli) struct Rate {
     count: u32,
     per: Duration,
 }
 
 impl Rate {
     /// Reads `200/s`, `5/m`, `1/h` or `200` (a second).
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
         let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
         let per = match unit.trim() {
             "s" | "sec" => 1,
@@ -40,7 +40,7 @@ impl Rate {
 /// Keeps to a rate, or to none. Time that was not used is not made up for: after a pause messages leave at the rate,
 /// not all at once.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::cli) struct Pace {
     rate: Option<Rate>,
     /// When the count began.
     began: Instant,
@@ -51,7 +51,7 @@ pub(super) struct Pace {
 const SLACK: Duration = Duration::from_millis(100);
 
 impl Pace {
-    pub(super) fn new(rate: Option<Rate>, now: Instant) -> Self {
+    pub(in crate::cli) fn new(rate: Option<Rate>, now: Instant) -> Self {
         Self {
             rate,
             began: now,
@@ -60,7 +60,7 @@ impl Pace {
     }
 
     /// How many messages may leave now, at most `wanted`.
-    pub(super) fn allowed(&mut self, wanted: usize, now: Instant) -> usize {
+    pub(in crate::cli) fn allowed(&mut self, wanted: usize, now: Instant) -> usize {
         let Some(rate) = self.rate else { return wanted };
         let elapsed = now.saturating_duration_since(self.began);
         if rate.due(self.sent) + SLACK < elapsed {
@@ -76,12 +76,12 @@ impl Pace {
     }
 
     /// So many have left.
-    pub(super) fn left(&mut self, count: usize) {
+    pub(in crate::cli) fn left(&mut self, count: usize) {
         self.sent += count as u64;
     }
 
     /// When the next one may leave, if there is a rate.
-    pub(super) fn next_at(&self) -> Option<Instant> {
+    pub(in crate::cli) fn next_at(&self) -> Option<Instant> {
         self.rate.map(|rate| self.began + rate.due(self.sent))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::super::pick::Pick;
 use crate::base::units::parse_duration;
 use crate::cli::plan::Consent;
+use crate::cli::send::pace::Rate;
 
 /// Send the dead letters of a group again
 ///
@@ -37,8 +38,8 @@ pub(in crate::cli::dlq) struct Args {
     #[arg(long, value_name = "CMD")]
     pub(super) edit: Option<String>,
     /// No more than so many: 50/s, 10/m
-    #[arg(long, value_name = "N/UNIT", value_parser = parse_rate)]
-    pub(super) rate: Option<Duration>,
+    #[arg(long, value_name = "N/UNIT", value_parser = Rate::parse)]
+    pub(super) rate: Option<Rate>,
     /// Write the outcome of every message to this new file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -59,34 +60,4 @@ pub(in crate::cli::dlq) struct Args {
     pub(super) edit_timeout: Duration,
     #[command(flatten)]
     pub(super) consent: Consent,
-}
-
-/// Reads `50/s` as the time between two messages.
-fn parse_rate(text: &str) -> Result<Duration, String> {
-    let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
-    let per = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("after / comes s, m or h".to_owned()),
-    };
-    match count.parse::<u32>() {
-        Ok(count) if count > 0 => Ok(Duration::from_secs(per) / count),
-        _ => Err("write a number of messages, like 50/s".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_pauses() {
-        assert_eq!(parse_rate("50/s"), Ok(Duration::from_millis(20)));
-        assert_eq!(parse_rate("60/m"), Ok(Duration::from_secs(1)));
-        assert_eq!(parse_rate("4"), Ok(Duration::from_millis(250)));
-        for bad in ["0/s", "x/s", "5/y", "", "-1/s"] {
-            assert!(parse_rate(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 use super::args::Args;
 use super::plan::Plan;
 use super::report::{Entry, Outcome};
 use crate::cli::exit::CliError;
+use crate::cli::send::pace::Pace;
 use crate::cli::shell::{ShellCommand, Stdout, environment};
 use crate::client::{Client, Message, Producer, ProducerOptions, Received};
 
@@ -22,7 +23,7 @@ const PRODUCER_GROUP: &str = "rmq_dlq_replay";
 /// Sends letters, no faster than allowed.
 pub(super) struct Sender {
     producer: Producer,
-    pace: Option<Interval>,
+    pace: Pace,
     edit: Option<String>,
     edit_limit: Duration,
     existing: BTreeSet<String>,
@@ -31,14 +32,9 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(client: &Client, args: &Args, plan: &Plan) -> Result<Self, CliError> {
-        let pace = args.rate.map(|every| {
-            let mut pace = interval(every);
-            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            pace
-        });
         Ok(Self {
             producer: client.producer(PRODUCER_GROUP, ProducerOptions::default())?,
-            pace,
+            pace: Pace::new(args.rate, Instant::now()),
             edit: plan.edit.clone(),
             edit_limit: args.edit_timeout,
             existing: plan.existing().clone(),
@@ -52,9 +48,13 @@ impl Sender {
 
     /// Waits until the next one may leave.
     pub(super) async fn turn(&mut self) {
-        if let Some(pace) = &mut self.pace {
-            pace.tick().await;
+        while self.pace.allowed(1, Instant::now()) == 0 {
+            match self.pace.next_at() {
+                Some(at) => sleep_until(at).await,
+                None => break,
+            }
         }
+        self.pace.left(1);
     }
 
     /// Sends a letter and notes in `entry` what became of it.
