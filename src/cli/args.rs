@@ -10,7 +10,7 @@ use super::output::{ColorChoice, Format};
 use super::{
     acl, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx, dlq,
     doctor, explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic,
-    trace, why,
+    trace, wait, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Nsconf(nsconf::Args),
     Acl(acl::Args),
     Check(check::Args),
+    Wait(wait::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),

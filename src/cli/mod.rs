@@ -41,6 +41,7 @@ mod targets;
 mod times;
 mod topic;
 mod trace;
+mod wait;
 mod why;
 
 use std::ffi::OsString;
@@ -240,6 +241,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
             }
             Err(error) => Err(error),
         },
+        Command::Wait(args) => wait::run(&args, &context),
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),

@@ -14,6 +14,10 @@ mod golden;
 mod messages;
 mod send;
 mod serve;
+mod wait;
+
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
