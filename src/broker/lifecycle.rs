@@ -31,7 +31,7 @@ use super::tasks::Tasks;
 use super::timer::Timer;
 use super::topics::{PERM_READ, PERM_WRITE, Topics};
 use super::transaction::{self, Transactions};
-use crate::base::TopicName;
+use crate::base::{GroupName, TopicName};
 use crate::message::UniqIds;
 use crate::protocol::fastjson;
 use crate::store::{RecoveryReport, Store, StoreError, WriteRefusal};
@@ -230,6 +230,12 @@ impl Broker {
         made.map_or(0, |topic| {
             u32::try_from(topic.write_queue_nums).unwrap_or(0)
         })
+    }
+
+    /// Makes a consumer group with the defaults, unless it is there.
+    pub(crate) fn create_group(&self, name: &GroupName) {
+        let now_ms = self.clock.now_ms();
+        self.change_groups(|groups| groups.create(name, now_ms));
     }
 
     /// Serves slaves on the port that `listen` opens, where this is a master. A slave's port stays shut.

@@ -93,6 +93,11 @@ impl NameServer {
         }
     }
 
+    /// How many of its connections brokers have registered on.
+    pub(crate) fn broker_connections(&self) -> usize {
+        self.routes.lock().channels()
+    }
+
     fn forget_finished_tasks(&self) {
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}

@@ -12,6 +12,7 @@ mod http;
 pub(crate) mod machine;
 mod ports;
 pub mod saved;
+mod seeding;
 mod supervise;
 
 use std::fmt;
@@ -22,7 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 
+use crate::base::GroupName;
 use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
 use crate::namesrv::{NameServer, NamesrvOptions};
 use crate::remoting::{self, ConnLimits, Server};
@@ -30,16 +33,24 @@ use crate::store::{RecoveryReport, StoreError};
 use config::HttpPort;
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
+use seeding::Ground;
 use supervise::Supervised;
 
+pub use seeding::Seeded;
+
 pub(crate) use crate::sys::Clock;
+pub(crate) use crate::sys::process::ProcessWatch;
 pub(crate) use crate::sys::signal::StopSignals;
-pub use config::{NodeOptions, Role, TopicSpec};
+pub use config::{NodeOptions, Retain, Role, TopicSpec};
 
 /// How long connections may take to write out their last answers.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long the start waits for a name server. A broker works without one, so it does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a node that is to end when it is idle looks whether it is.
+const IDLE_LOOK_MIN: Duration = Duration::from_millis(20);
+const IDLE_LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +85,9 @@ pub enum NodeError {
     /// The data directory cannot be written.
     #[error("{0}")]
     DataDirForbidden(StoreError),
+    /// What `--seed` asks for cannot be done.
+    #[error("the seed file: {0}")]
+    Seed(String),
     /// A role cannot start for another reason.
     #[error("{0}")]
     Role(String),
@@ -124,6 +138,10 @@ pub struct ReadyInfo {
     pub name_servers: Vec<String>,
     /// Topics created at the start, with their queues.
     pub topics: Vec<(String, u32)>,
+    /// Groups created at the start.
+    pub groups: Vec<String>,
+    /// What became of the messages of the seed file, if there was one.
+    pub seeded: Option<Seeded>,
     /// Whether sending to an unknown topic creates it.
     pub creates_topics: bool,
     /// Where the data is.
@@ -158,7 +176,7 @@ impl ReadyInfo {
 pub struct Node {
     ready: ReadyInfo,
     http: Option<(HttpServer, Arc<Watched>)>,
-    namesrv: Option<Server>,
+    namesrv: Option<(Server, Arc<NameServer>)>,
     broker: Option<Supervised>,
     ephemeral: Option<TempDir>,
 }
@@ -206,6 +224,8 @@ impl Node {
             broker_name: None,
             name_servers: Vec::new(),
             topics: Vec::new(),
+            groups: Vec::new(),
+            seeded: None,
             creates_topics: options.broker.auto_create_topic_enable,
             data_dir: options.data_dir().to_owned(),
             ephemeral: options.ephemeral.is_some(),
@@ -230,9 +250,9 @@ impl Node {
             // Brokers prove that they live in real time, whatever the time of the messages.
             let name_server = NameServer::start(options, Clock::System)
                 .map_err(|error| NodeError::Role(error.to_string()))?;
-            let server = serve(claim, name_server)?;
+            let server = serve(claim, Arc::clone(&name_server))?;
             ready.namesrv = Some(server.local_addr());
-            namesrv = Some(server);
+            namesrv = Some((server, name_server));
         }
         let mut broker = None;
         if let Some(claims) = broker_claims {
@@ -250,10 +270,29 @@ impl Node {
             ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
             ready.broker = Some(claims.main.address());
             ready.broker_vip = claims.vip.as_ref().map(Claim::address);
+            let queues = u32::try_from(broker_options.default_topic_queue_nums).unwrap_or(1);
             let running =
                 RunningBroker::start(broker_options.clone(), clock.clone(), claims).await?;
             ready.topics = running.create_topics(&options.topics);
+            ready.groups = running.create_groups(&options.groups);
             running.register(&ready.name_servers).await;
+            if let (Some(seed), Some(namesrv), Some(broker)) =
+                (&options.seed, ready.namesrv, ready.broker)
+            {
+                let ground = Ground {
+                    namesrv,
+                    broker,
+                    queues,
+                    clock: &clock,
+                };
+                match seeding::sow(seed, ground).await {
+                    Ok(seeded) => ready.seeded = Some(seeded),
+                    Err(error) => {
+                        running.stop().await;
+                        return Err(error);
+                    }
+                }
+            }
             let watched = http.as_ref().map(|(_, watched)| Arc::clone(watched));
             let first = Arc::clone(&running.broker);
             let anew = supervise::Anew {
@@ -281,6 +320,41 @@ impl Node {
         &self.ready
     }
 
+    /// Completes once no client has been connected for so long. Brokers that register, and whoever looks at the HTTP port,
+    /// do not count.
+    pub async fn idle(&self, limit: Duration) {
+        let step = (limit / 20).clamp(IDLE_LOOK_MIN, IDLE_LOOK_MAX);
+        let mut looks = tokio::time::interval(step);
+        let (mut since, mut accepted) = (Instant::now(), 0);
+        loop {
+            looks.tick().await;
+            let (clients, accepted_now) = self.clients();
+            if clients > 0 || accepted_now != accepted {
+                (since, accepted) = (Instant::now(), accepted_now);
+            } else if since.elapsed() >= limit {
+                return;
+            }
+        }
+    }
+
+    /// How many clients are connected, and how many connections there have been: one that came and went between two
+    /// looks is a client as well.
+    fn clients(&self) -> (usize, u64) {
+        let mut sum = (0, 0);
+        if let Some((server, name_server)) = &self.namesrv {
+            let brokers = name_server.broker_connections();
+            sum = (
+                server.connections().saturating_sub(brokers),
+                server.accepted(),
+            );
+        }
+        if let Some(broker) = &self.broker {
+            let (open, all) = broker.connections();
+            sum = (sum.0 + open, sum.1 + all);
+        }
+        sum
+    }
+
     /// Stops in order: the broker takes leave of its name servers, answers what waits and closes its store; then the
     /// name server goes.
     pub async fn stop(self) {
@@ -290,7 +364,7 @@ impl Node {
         if let Some(supervised) = self.broker {
             supervised.stop().await;
         }
-        if let Some(server) = self.namesrv {
+        if let Some((server, _)) = self.namesrv {
             server.shutdown(GRACE).await;
         }
         if let Some(dir) = self.ephemeral
@@ -302,6 +376,16 @@ impl Node {
 }
 
 impl RunningBroker {
+    /// Answers what waits and closes the store.
+    async fn stop(self) {
+        for server in &self.servers {
+            server.shutdown(GRACE).await;
+        }
+        if let Err(error) = self.broker.shutdown().await {
+            tracing::error!(%error, "the store was not closed in order");
+        }
+    }
+
     async fn start(
         options: BrokerOptions,
         clock: Clock,
@@ -337,15 +421,6 @@ impl RunningBroker {
         Ok(servers)
     }
 
-    async fn stop(self) {
-        for server in &self.servers {
-            server.shutdown(GRACE).await;
-        }
-        if let Err(error) = self.broker.shutdown().await {
-            tracing::error!(%error, "the store was not closed in order");
-        }
-    }
-
     /// Creates the topics asked for; says how many queues each has. A slave's topics are its master's.
     fn create_topics(&self, topics: &[TopicSpec]) -> Vec<(String, u32)> {
         let own = topics.iter().filter(|_| !self.broker.is_slave());
@@ -354,6 +429,24 @@ impl RunningBroker {
             (spec.name.to_string(), queues)
         })
         .collect()
+    }
+
+    /// Creates the groups asked for; those of a slave are its master's.
+    fn create_groups(&self, groups: &[GroupName]) -> Vec<String> {
+        let own = groups.iter().filter(|_| !self.broker.is_slave());
+        own.map(|group| {
+            self.broker.create_group(group);
+            group.to_string()
+        })
+        .collect()
+    }
+
+    /// How many connections are open, and how many there have been.
+    fn connections(&self) -> (usize, u64) {
+        let servers = self.servers.iter();
+        servers.fold((0, 0), |(open, all), server| {
+            (open + server.connections(), all + server.accepted())
+        })
     }
 
     /// Registers with the name servers, and waits a while for one that answers.

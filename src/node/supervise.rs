@@ -39,6 +39,15 @@ impl Supervised {
         }
     }
 
+    /// How many connections are open, and how many there have been since the broker was started. While it is started anew
+    /// nobody can tell, which is not the same as that nobody is there.
+    pub(super) fn connections(&self) -> (usize, u64) {
+        match self.running.try_lock() {
+            Ok(running) => running.as_ref().map_or((0, 0), RunningBroker::connections),
+            Err(_) => (1, 0),
+        }
+    }
+
     /// Stops the broker in order.
     pub(super) async fn stop(self) {
         let running = self.running.lock().await.take();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,8 +29,8 @@ pub(crate) struct Server {
     /// How long connections may take to write out what is queued; `None` while the server runs.
     grace: watch::Sender<Option<Duration>>,
     ended: Watermark,
-    #[cfg(test)]
     open: Registry,
+    accepted: Arc<AtomicU64>,
 }
 
 /// Every open channel of a server, by id. Lock order: leaf.
@@ -42,9 +43,13 @@ impl Server {
     }
 
     /// How many connections are open.
-    #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
         self.open.lock().len()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Stops accepting, lets every connection write out what is queued for at most `grace`, then ends them all.
@@ -65,11 +70,13 @@ pub(crate) fn serve<S: Service>(
     let (grace, told) = watch::channel(None);
     let ended = Watermark::new(0);
     let open = Registry::default();
+    let accepted = Arc::new(AtomicU64::new(0));
     let acceptor = Acceptor {
         listener,
         service,
         limits,
         open: Arc::clone(&open),
+        accepted: Arc::clone(&accepted),
         tasks: JoinSet::new(),
     };
     let end = ended.clone();
@@ -81,8 +88,8 @@ pub(crate) fn serve<S: Service>(
         local,
         grace,
         ended,
-        #[cfg(test)]
         open,
+        accepted,
     })
 }
 
@@ -91,6 +98,7 @@ struct Acceptor<S> {
     service: Arc<S>,
     limits: ConnLimits,
     open: Registry,
+    accepted: Arc<AtomicU64>,
     tasks: JoinSet<()>,
 }
 
@@ -142,6 +150,7 @@ impl<S: Service> Acceptor<S> {
             open: Arc::clone(&self.open),
         };
         self.open.lock().insert(channel.id(), Arc::clone(&channel));
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let service = Arc::clone(&self.service);
         let limits = self.limits;
         self.tasks.spawn(async move {

@@ -62,6 +62,10 @@ pub struct StoreOptions {
     pub disk_clean_forcibly_ratio: u8,
     /// `diskSpaceWarningLevelRatio`: above it writes are refused. Percent.
     pub disk_warning_ratio: u8,
+    /// Log files not written to for so long go at any hour, whatever `file_reserved_hours` and `delete_when` say.
+    pub retain_for: Option<Duration>,
+    /// The oldest log files go at any hour while the log is longer than this.
+    pub retain_bytes: Option<u64>,
     /// `cleanFileForciblyEnable`.
     pub clean_file_forcibly: bool,
     /// `cleanResourceInterval`.
@@ -155,6 +159,8 @@ impl StoreOptions {
             disk_max_used_ratio: 75,
             disk_clean_forcibly_ratio: 85,
             disk_warning_ratio: 90,
+            retain_for: None,
+            retain_bytes: None,
             clean_file_forcibly: true,
             retention_interval: Duration::from_secs(10),
             message_max: 4 << 20,

@@ -5,6 +5,9 @@
 //! oldest first; above `diskSpaceCleanForciblyRatio` they go whatever their age; above `diskSpaceWarningLevelRatio`
 //! messages are refused. The last file always stays. Queue and index files that point only to deleted messages follow.
 //!
+//! Two rules are this broker's own: with `retain_for` files go at that age at any hour, and with `retain_bytes` the
+//! oldest go while the log is longer than that.
+//!
 //! Deleting unlinks: whoever is reading a file keeps its bytes. So `destroyMapedFileIntervalForcibly` has no use here.
 
 use std::sync::atomic::Ordering;
@@ -59,7 +62,8 @@ impl Shared {
         };
         let used =
             platform::disk_space(self.layout.dir()).map_or(0.0, platform::DiskSpace::used_ratio);
-        let time_is_up = is_hour_of(&options.delete_when, local_hour(self.clock.now_ms()));
+        let time_is_up = options.retain_for.is_some()
+            || is_hour_of(&options.delete_when, local_hour(self.clock.now_ms()));
         let demand = ratios.demand(used, options.clean_file_forcibly, time_is_up);
         self.set_refusal(demand.refuse, used);
         if demand.expired && self.delete_log_files(demand.any) == 0 && demand.any {
@@ -68,6 +72,9 @@ impl Shared {
                 self.layout.dir().display(),
                 used * 100.0
             );
+        }
+        if let Some(keep) = options.retain_bytes {
+            self.shorten_log(keep);
         }
         // The first time also what an earlier run left over.
         let log_min = self.log.min();
@@ -89,8 +96,11 @@ impl Shared {
     }
 
     fn delete_log_files(&self, any_age: bool) -> usize {
-        let reserved_hours = self.retention.lock().file_reserved_hours;
-        let reserved = Duration::from_secs(reserved_hours.saturating_mul(3600));
+        let reserved = {
+            let options = self.retention.lock();
+            let hours = Duration::from_secs(options.file_reserved_hours.saturating_mul(3600));
+            options.retain_for.unwrap_or(hours)
+        };
         let now_ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
         let expired = |modified: SystemTime| {
             let since_1970 = modified
@@ -115,7 +125,29 @@ impl Shared {
             }
             until = Some(segment.end());
         }
-        let Some(until) = until else { return 0 };
+        until.map_or(0, |until| self.delete_log_before(until))
+    }
+
+    /// Deletes the oldest files until the log is no longer than `keep` bytes.
+    fn shorten_log(&self, keep: u64) {
+        let written = self.log.flushed.get();
+        let segments = self.log.segments();
+        let (_last, older) = segments
+            .split_last()
+            .map_or((None, [].as_slice()), |(l, o)| (Some(l), o));
+        let mut from = self.log.min();
+        for segment in older {
+            if written.saturating_sub(from) <= keep || segment.end() > written {
+                break;
+            }
+            from = segment.end();
+        }
+        if from > self.log.min() {
+            self.delete_log_before(from);
+        }
+    }
+
+    fn delete_log_before(&self, until: u64) -> usize {
         let gone = self.log.remove_before(until);
         for segment in &gone {
             match segment.unlink() {

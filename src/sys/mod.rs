@@ -4,6 +4,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod platform;
+pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod worker;
 

@@ -28,6 +28,12 @@ pub(in crate::namesrv) struct Gone {
 }
 
 impl RouteTable {
+    /// How many channels live brokers have registered on.
+    pub(in crate::namesrv) fn channels(&self) -> usize {
+        let channels: BTreeSet<u64> = self.live.values().map(|live| live.channel).collect();
+        channels.len()
+    }
+
     /// The version of the topics a broker has brought, if it is known and alive.
     pub(in crate::namesrv) fn topics_version(
         &self,

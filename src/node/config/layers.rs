@@ -92,6 +92,21 @@ impl Layers {
             ("namesrvAddr", "--namesrv", flags.namesrv.clone()),
             ("flushDiskType", "--fsync", fsync),
             (
+                "mappedFileSizeCommitLog",
+                "--segment",
+                flags.segment_bytes.map(|bytes| bytes.to_string()),
+            ),
+            (
+                "maxMessageSize",
+                "--max-message",
+                flags.message_bytes_max.map(|bytes| bytes.to_string()),
+            ),
+            (
+                "autoCreateTopicEnable",
+                "--auto-create",
+                flags.auto_create.map(|on| on.to_string()),
+            ),
+            (
                 "brokerRole",
                 "--role",
                 flags.slave.then(|| "SLAVE".to_owned()),
@@ -110,6 +125,27 @@ impl Layers {
         ] {
             if let Some(value) = value {
                 self.put(key, value, Origin::Flag(flag.to_owned()));
+            }
+        }
+        if let Some(bytes) = flags.segment_bytes {
+            self.add_sizes(bytes);
+        }
+    }
+
+    /// The other files keep their proportion to a file of the commit log, unless they have a size of their own.
+    fn add_sizes(&mut self, segment_bytes: u64) {
+        let scaled = |size: u64, least: u64| {
+            let scaled = u128::from(size) * u128::from(segment_bytes) / u128::from(1_u64 << 30);
+            u64::try_from(scaled).unwrap_or(u64::MAX).clamp(least, size)
+        };
+        for (key, value) in [
+            ("mappedFileSizeConsumeQueue", scaled(300_000, 1_000) * 20),
+            ("maxHashSlotNum", scaled(5_000_000, 10_000)),
+            ("maxIndexNum", scaled(20_000_000, 40_000)),
+            ("mappedFileSizeTimerLog", scaled(100 << 20, 1 << 20)),
+        ] {
+            if !self.settings.contains_key(key) {
+                self.put(key, value.to_string(), Origin::Flag("--segment".to_owned()));
             }
         }
     }

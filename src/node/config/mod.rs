@@ -11,6 +11,7 @@ mod durable;
 mod layers;
 mod properties;
 mod resolve;
+pub(crate) mod seed;
 mod yaml;
 
 use std::fmt;
@@ -20,7 +21,9 @@ use std::path::{Path, PathBuf};
 use layers::Layers;
 pub(crate) use layers::is_setting_variable;
 
-pub use resolve::{NodeOptions, TopicSpec};
+use crate::base::GroupName;
+pub use resolve::{NodeOptions, Retain, TopicSpec};
+use seed::Seed;
 
 /// The roles one process can play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +121,18 @@ pub struct Flags {
     pub durable: bool,
     /// `--topic`.
     pub topics: Vec<TopicSpec>,
+    /// `--group`.
+    pub groups: Vec<GroupName>,
+    /// `--seed`: a file of topics, groups and messages to begin with.
+    pub seed: Option<PathBuf>,
+    /// `--retain`.
+    pub retain: Vec<Retain>,
+    /// `--segment`: bytes of a file of the commit log; the other files follow from it.
+    pub segment_bytes: Option<u64>,
+    /// `--auto-create`: whether a send to an unknown topic creates it.
+    pub auto_create: Option<bool>,
+    /// `--max-message`, in bytes.
+    pub message_bytes_max: Option<u64>,
     /// `--set`: any of Apache's settings.
     pub settings: Vec<(String, String)>,
 }
@@ -172,7 +187,7 @@ pub struct BadSetting {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the file {}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -227,7 +242,20 @@ pub fn load(
     }
     layers.add_environment(environment);
     layers.add_flags(flags);
-    resolve::resolve(flags, layers)
+    let seed = flags.seed.as_deref().map(read_seed).transpose()?;
+    resolve::resolve(flags, layers, seed)
+}
+
+fn read_seed(path: &Path) -> Result<Seed, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Seed::parse(&bytes).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: error.line,
+        message: error.message,
+    })
 }
 
 fn read_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {

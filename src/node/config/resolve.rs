@@ -3,15 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use tempfile::TempDir;
 
 use super::apache_keys::is_apache_key;
 use super::layers::{Given, Layers};
+use super::seed::Seed;
 use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
-use crate::base::TopicName;
-use crate::base::units::parse_bytes;
+use crate::base::units::{parse_bytes, parse_duration};
+use crate::base::{GroupName, TopicName};
 use crate::broker::{BrokerOptions, BrokerRole, OptionError};
 use crate::namesrv::NamesrvOptions;
 use crate::store::StoreOptions;
@@ -35,6 +37,10 @@ pub struct NodeOptions {
     pub(crate) http: HttpPort,
     /// Topics to create before the node is ready.
     pub(crate) topics: Vec<TopicSpec>,
+    /// Groups to create before the node is ready.
+    pub(crate) groups: Vec<GroupName>,
+    /// What it is to hold before it is ready.
+    pub(crate) seed: Option<Seed>,
     /// The data directory, if it is to disappear.
     pub(crate) ephemeral: Option<TempDir>,
     /// Whether the broker's time stands still until it is moved.
@@ -74,7 +80,38 @@ impl FromStr for TopicSpec {
     }
 }
 
-pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigError> {
+/// How much of the log is kept, as `--retain` writes it: `1h` or `2GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retain {
+    /// Files that were written to within so long.
+    For(Duration),
+    /// The newest so many bytes.
+    Bytes(u64),
+}
+
+impl FromStr for Retain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // `10m` is minutes: sizes have a unit of their own here, and `M` is not one of time.
+        if let Ok(age) = parse_duration(text) {
+            return Ok(Self::For(age));
+        }
+        let bare = text.bytes().all(|byte| byte.is_ascii_digit());
+        match parse_bytes(text) {
+            Ok(bytes) if !bare => Ok(Self::Bytes(bytes)),
+            _ => {
+                Err("write a time (1h, 3d), a size (500MiB, 2GiB), or both with a comma".to_owned())
+            }
+        }
+    }
+}
+
+pub(super) fn resolve(
+    flags: &Flags,
+    layers: Layers,
+    seed: Option<Seed>,
+) -> Result<Loaded, ConfigError> {
     let mut resolver = Resolver {
         layers,
         bad: Vec::new(),
@@ -105,6 +142,17 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         .join(";");
     let mut namesrv = NamesrvOptions::new(kv_config_path);
     resolver.apply_rest(&mut broker, &mut namesrv);
+    for retain in &flags.retain {
+        match retain {
+            Retain::For(age) => broker.store.retain_for = Some(*age),
+            Retain::Bytes(bytes) => broker.store.retain_bytes = Some(*bytes),
+        }
+    }
+    if seed.is_some() && flags.role != Role::All {
+        let flag = Origin::Flag("--seed".to_owned());
+        let message = "needs a name server and a broker in one process (--role all)";
+        resolver.bad("--role", flag, message);
+    }
     resolver.finish(NodeOptions {
         role: flags.role,
         listen,
@@ -113,6 +161,8 @@ pub(super) fn resolve(flags: &Flags, layers: Layers) -> Result<Loaded, ConfigErr
         broker,
         http: flags.http,
         topics: flags.topics.clone(),
+        groups: flags.groups.clone(),
+        seed,
         ephemeral,
         virtual_clock: flags.virtual_clock,
     })

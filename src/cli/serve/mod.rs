@@ -4,25 +4,58 @@
     reason = "comments of arguments are printed as help, where backticks would be noise"
 )]
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+mod ready;
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, ValueEnum};
-use serde_json::{Value, json};
 
 use super::Context;
 use super::exit::{CliError, Exit};
-use super::output::Format;
+use crate::base::GroupName;
+use crate::base::units::{parse_bytes, parse_duration};
 use crate::node::config::{
     ConfigError, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
 };
-use crate::node::{Node, NodeError, ReadyInfo, StopSignals};
+use crate::node::{Node, NodeError, ProcessWatch, Retain, StopSignals};
+use ready::Audience;
+
+/// Frames end at 16 MiB, header and properties included.
+const MESSAGE_BYTES_MAX: u64 = 15 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  rmq serve                                            data is kept, ports 9876 and 10911
+  rmq serve --ephemeral --port 0 --ready-file r.json --parent-pid $$ --seed data.yaml
+  rmq serve --segment 16MiB --retain 1h,2GiB           small files, little disk
+
+A seed file, every part of which may be left out:
+  topics:
+    - orders:4                        # NAME or NAME:QUEUES, or in full:
+    - name: ledger
+      queues: 1
+      order: true
+      attributes: {message.type: FIFO}
+  groups:
+    - billing                         # or in full:
+    - {name: audit, retryMax: 3, orderly: true, enabled: true, broadcast: false, attributes: {}}
+  messages:
+    - topic: orders
+      body: hello                     # text; a list or a mapping becomes JSON
+      keys: [a, b]                    # or one key
+      tag: paid
+      properties: {trace: abc}
+      delay: 10s                      # or delayLevel: 3
+      queue: 0                        # or orderKey: user-7; otherwise the queues take turns
+Messages go only into topics that hold none. An unknown key is an error that names its line.";
 
 /// Run the node: name server and broker
 ///
 /// Settings come from flags, then the environment (RMQ_LISTEN_PORT for listenPort), then the file given with
 /// --config, then Apache's defaults. Any setting of broker.conf can be given with --set.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What this process is
     #[arg(
@@ -115,6 +148,37 @@ pub(crate) struct Args {
     /// Create these topics before the node is ready
     #[arg(long = "topic", value_name = "NAME[:QUEUES]", value_delimiter = ',')]
     topics: Vec<TopicSpec>,
+    /// Create these consumer groups before the node is ready
+    #[arg(long = "group", value_name = "NAME", value_delimiter = ',', value_parser = group_name)]
+    groups: Vec<GroupName>,
+    /// Begin with the topics, groups and messages of this file (YAML, see below)
+    #[arg(long, value_name = "FILE", env = "RMQ_SEED", hide_env_values = true)]
+    seed: Option<PathBuf>,
+    /// Delete log files older than a time, or the oldest while the log is longer than a size: 1h, 2GiB, 1h,2GiB
+    #[arg(
+        long,
+        value_name = "TIME|SIZE",
+        value_delimiter = ',',
+        conflicts_with = "durable",
+        env = "RMQ_RETAIN",
+        hide_env_values = true
+    )]
+    retain: Vec<Retain>,
+    /// Size of a file of the commit log, and of the other files in proportion; 1GiB is Apache's layout
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, env = "RMQ_SEGMENT", hide_env_values = true)]
+    segment: Option<u64>,
+    /// Whether a send to an unknown topic creates it [default: on; off with --durable]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHETHER",
+        env = "RMQ_AUTO_CREATE",
+        hide_env_values = true
+    )]
+    auto_create: Option<Switch>,
+    /// Refuse messages that are longer, properties included [default: 4MiB]
+    #[arg(long, value_name = "SIZE", value_parser = message_size, env = "RMQ_MAX_MESSAGE", hide_env_values = true)]
+    max_message: Option<u64>,
     /// Any setting of Apache's broker, as in broker.conf
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
     settings: Vec<(String, String)>,
@@ -126,6 +190,21 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     ready_file: Option<PathBuf>,
+    /// Write the same line to this open file descriptor
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<u32>,
+    /// End when no client has been connected for so long
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, env = "RMQ_EXIT_WHEN_IDLE", hide_env_values = true)]
+    exit_when_idle: Option<Duration>,
+    /// End when this process is gone, so that a test that was killed leaves no node behind
+    #[arg(long, value_name = "PID")]
+    parent_pid: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -146,6 +225,18 @@ enum Fsync {
     Interval,
     /// Before the acknowledgement (`SYNC_FLUSH`)
     Always,
+}
+
+fn group_name(text: &str) -> Result<GroupName, String> {
+    GroupName::parse(text).map_err(|error| error.to_string())
+}
+
+fn message_size(text: &str) -> Result<u64, String> {
+    match parse_bytes(text) {
+        Ok(bytes @ 1024..=MESSAGE_BYTES_MAX) => Ok(bytes),
+        Ok(_) => Err("from 1KiB to 15MiB: what is longer does not fit into a frame".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
@@ -170,7 +261,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let begin_ms = context.clock.now_ms();
     context.start_log();
     let ready_file = args.ready_file.clone();
-    let durable = args.durable;
+    let (ready_fd, durable) = (args.ready_fd, args.durable);
+    let (parent, idle) = (args.parent_pid, args.exit_when_idle);
     let mut flags = flags(args, context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -178,24 +270,28 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         .build()?;
     let ended = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
+        let parent = parent.map(watch).transpose()?;
         let node = tokio::select! {
             biased;
             _ = signals.next() => return Ok(Exit::Ok),
             node = start(&mut flags, context) => node?,
         };
         let took_ms = context.clock.now_ms() - begin_ms;
-        if let Err(error) = announce(
-            node.ready(),
-            took_ms,
-            ready_file.as_deref(),
+        let audience = Audience {
+            ready_file: ready_file.as_deref(),
+            ready_fd,
             durable,
-            context,
-        ) {
+        };
+        if let Err(error) = ready::announce(node.ready(), took_ms, audience, context) {
             node.stop().await;
             return Err(error);
         }
-        let request = signals.next().await;
-        tracing::info!(?request, "stopping");
+        tokio::select! {
+            biased;
+            request = signals.next() => tracing::info!(?request, "stopping"),
+            () = gone(parent.as_ref()) => context.output.note("the parent process is gone, stopping"),
+            () = unused(&node, idle) => context.output.note("no client for so long, stopping"),
+        }
         tokio::select! {
             biased;
             () = node.stop() => {}
@@ -210,6 +306,29 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     // A recovery that was interrupted goes on in a thread; nobody waits for it.
     runtime.shutdown_background();
     ended
+}
+
+fn watch(pid: u32) -> Result<ProcessWatch, CliError> {
+    ProcessWatch::open(pid).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            CliError::not_found(format!("--parent-pid: there is no process {pid}"))
+        }
+        _ => CliError::failed(format!("--parent-pid: cannot watch process {pid}: {error}")),
+    })
+}
+
+async fn gone(parent: Option<&ProcessWatch>) {
+    match parent {
+        Some(parent) => parent.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn unused(node: &Node, limit: Option<Duration>) {
+    match limit {
+        Some(limit) => node.idle(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Starts the node. Where somebody can answer, a port that is taken is a question.
@@ -272,6 +391,12 @@ fn flags(args: Args, context: &Context) -> Flags {
         fsync: args.fsync.map(|when| when == Fsync::Always),
         durable: args.durable,
         topics: args.topics,
+        groups: args.groups,
+        seed: args.seed,
+        retain: args.retain,
+        segment_bytes: args.segment,
+        auto_create: args.auto_create.map(|switch| switch == Switch::On),
+        message_bytes_max: args.max_message,
         settings: args.settings,
     }
 }
@@ -297,7 +422,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// The variables that look like ours and mean nothing: a typing error, most likely.
 fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let root = super::args::Cli::command();
+    let root = crate::cli::args::Cli::command();
     let commands = std::iter::once(&root).chain(root.get_subcommands());
     let flags: Vec<_> = commands
         .flat_map(clap::Command::get_arguments)
@@ -310,156 +435,6 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         .collect();
     unknown.sort();
     unknown
-}
-
-/// Tells people (stderr), scripts (one JSON line on stdout, unless that is a terminal) and the ready file.
-fn announce(
-    ready: &ReadyInfo,
-    took_ms: i64,
-    ready_file: Option<&Path>,
-    durable: bool,
-    context: &Context,
-) -> Result<(), CliError> {
-    screen(ready, took_ms, durable, context);
-    let document = ready_document(ready, took_ms);
-    if let Some(path) = ready_file {
-        write_ready_file(path, &document).map_err(|error| {
-            CliError::failed(format!(
-                "cannot write the ready file {}: {error}",
-                path.display()
-            ))
-        })?;
-    }
-    let asked = matches!(context.output.format(), Some(Format::Json | Format::Jsonl));
-    if asked || !context.output.stdout_is_terminal() {
-        // Nobody has to read it: a node whose stdout is closed goes on.
-        let _ = context.output.raw(format!("{document}\n").as_bytes());
-    }
-    Ok(())
-}
-
-fn ready_document(ready: &ReadyInfo, took_ms: i64) -> Value {
-    let address =
-        |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
-    json!({
-        "event": "ready",
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "role": ready.role.as_str(),
-        "namesrv": address(ready.namesrv),
-        "namesrvPort": ready.namesrv.map(|address| address.port()),
-        "broker": address(ready.broker),
-        "brokerPort": ready.broker.map(|address| address.port()),
-        "vipPort": ready.broker_vip.map(|address| address.port()),
-        "http": address(ready.http),
-        "httpPort": ready.http.map(|address| address.port()),
-        "advertised": ready.advertised,
-        "brokerName": ready.broker_name,
-        "dataDir": ready.data_dir,
-        "ephemeral": ready.ephemeral,
-        "virtualClock": ready.virtual_clock,
-        "readyMs": took_ms,
-    })
-}
-
-/// The file appears whole: whoever waits for it may read it at once.
-fn write_ready_file(path: &Path, document: &Value) -> std::io::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    writeln!(file, "{document}")?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
-    let output = &context.output;
-    let paint = output.stderr_paint();
-    let kind = match ready.role {
-        Role::All => "node",
-        Role::Namesrv => "name server",
-        Role::Broker => "broker",
-    };
-    let forget = if ready.ephemeral {
-        "gone at exit"
-    } else {
-        "forget at exit: --ephemeral"
-    };
-    output.note(&format!(
-        "{} {}  {kind}, data in {} {}",
-        paint.bold("rmq"),
-        env!("CARGO_PKG_VERSION"),
-        short_path(&ready.data_dir),
-        paint.dim(&format!("({forget})")),
-    ));
-    let line = |what: &str, address: &str, more: &str| {
-        let line = format!("  {what:<12} {address:<18} {}", paint.dim(more));
-        output.note(line.trim_end());
-    };
-    if let Some(address) = ready.namesrv {
-        let reach = format!("{}:{}", ReadyInfo::local_host(address), address.port());
-        line(
-            "name server",
-            &address.to_string(),
-            &format!("export NAMESRV_ADDR={reach}"),
-        );
-    }
-    if let Some(address) = ready.broker {
-        let advertised = format!(
-            "advertised as {}",
-            ready.advertised.as_deref().unwrap_or("nothing")
-        );
-        line("broker", &address.to_string(), &advertised);
-        if ready.role == Role::Broker {
-            let name_servers = if ready.name_servers.is_empty() {
-                "none: clients cannot find this broker (--namesrv HOST:PORT)".to_owned()
-            } else {
-                ready.name_servers.join(" ")
-            };
-            line("registers at", &name_servers, "");
-        }
-        if let Some(address) = ready.http {
-            line("http", &address.to_string(), "/metrics /readyz /livez");
-        }
-        let topics = ready
-            .topics
-            .iter()
-            .map(|(name, queues)| format!("{name} ({queues} queues)"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let unknown = if ready.creates_topics {
-            "unknown topics are created on first use"
-        } else {
-            "unknown topics are refused"
-        };
-        let separator = if topics.is_empty() { "" } else { "; " };
-        output.note(&format!("  {:<12} {topics}{separator}{unknown}", "topics"));
-    }
-    if durable {
-        line("durable", "acknowledged means on the disk", "rmq doctor");
-    }
-    if ready.virtual_clock {
-        line("clock", "stands still", "rmq clock advance 2h");
-    }
-    if ready.loopback_only() {
-        output
-            .note(&paint.dim("  this machine only; for others: --listen 0.0.0.0 --advertise HOST"));
-    }
-    output.note(&format!(
-        "{} in {took_ms} ms · ^C to stop",
-        paint.green("ready")
-    ));
-}
-
-/// `~/…` for paths in the home directory.
-fn short_path(path: &Path) -> String {
-    let home = std::env::home_dir().filter(|home| home.as_os_str().len() > 1);
-    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
-        Some(rest) => format!("~/{}", rest.display()),
-        None => path.display().to_string(),
-    }
 }
 
 fn config_error(error: &ConfigError) -> CliError {
