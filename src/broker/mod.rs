@@ -12,6 +12,7 @@
 mod assign;
 mod attributes;
 mod clients;
+mod fault;
 mod flush_wait;
 mod groups;
 mod handlers;
@@ -78,6 +79,8 @@ use crate::remoting::Channel;
 use crate::store::{LIGHT_QUEUE_PREFIX, Queue, Store};
 use crate::sys::Clock;
 
+pub use fault::FaultSpec;
+pub(crate) use fault::Faults;
 pub(crate) use lifecycle::BrokerError;
 pub(crate) use metrics::BrokerMetrics;
 pub(crate) use options::{BrokerOptions, OptionError};

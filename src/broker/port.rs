@@ -1,8 +1,12 @@
 //! A listening port of a broker, as the remoting layer sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::Broker;
+use super::fault::{self, Fault, Faults};
 use super::handlers::{Refusal, Request, pop, pull, send};
 use super::router;
 use super::session::Session;
@@ -14,21 +18,75 @@ use crate::remoting::{Channel, InFlight, Service};
 pub(crate) struct Port {
     broker: Arc<Broker>,
     vip: bool,
+    /// Only where somebody asked for faults.
+    faults: Option<Arc<Faults>>,
 }
 
 impl Port {
     /// The port clients are told.
-    pub(crate) fn main(broker: Arc<Broker>) -> Arc<Self> {
-        Arc::new(Self { broker, vip: false })
+    pub(crate) fn main(broker: Arc<Broker>, faults: Option<Arc<Faults>>) -> Arc<Self> {
+        Arc::new(Self {
+            broker,
+            vip: false,
+            faults,
+        })
     }
 
     /// The port two below, for clients that keep sends away from pulls.
-    pub(crate) fn vip(broker: Arc<Broker>) -> Arc<Self> {
-        Arc::new(Self { broker, vip: true })
+    pub(crate) fn vip(broker: Arc<Broker>, faults: Option<Arc<Faults>>) -> Arc<Self> {
+        Arc::new(Self {
+            broker,
+            vip: true,
+            faults,
+        })
     }
 }
 
 impl Port {
+    /// Takes out the requests that a fault hits, and does to them what it says.
+    fn strike(&self, faults: &Faults, channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
+        let mut closed = false;
+        frames.retain(|frame| {
+            if closed {
+                return false;
+            }
+            let Ok((head, _body)) = frame.parse() else {
+                return true;
+            };
+            if head.is_response() {
+                return true;
+            }
+            match faults.next(head.request_code()) {
+                None => return true,
+                Some(Fault::Refuse(code)) => channel.answer(&head, fault::refusal(code).into()),
+                Some(Fault::Delay(delay)) => self.take_later(delay, channel, frame),
+                Some(Fault::Drop) => {}
+                Some(Fault::Close) => {
+                    channel.close();
+                    closed = true;
+                }
+            }
+            false
+        });
+    }
+
+    /// Takes a request as if it had come so much later, on a connection that sent nothing else.
+    fn take_later(&self, delay: Duration, channel: &Arc<Channel>, frame: &Frame) {
+        let port = Self {
+            broker: Arc::clone(&self.broker),
+            vip: self.vip,
+            faults: None,
+        };
+        let channel = Arc::clone(channel);
+        // The buffer it was read into is not kept for so long.
+        let bytes = Bytes::copy_from_slice(&frame.bytes);
+        self.broker.tasks.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let mut session = Session::new(&port.broker);
+            port.frames(&mut session, &channel, &mut vec![Frame { bytes }]);
+        });
+    }
+
     /// Answers a request where it may block.
     fn answer_later(&self, channel: &Arc<Channel>, frame: Frame, admitted: InFlight) {
         let (broker, channel) = (Arc::clone(&self.broker), Arc::clone(channel));
@@ -55,6 +113,9 @@ impl Service for Port {
     }
 
     fn frames(&self, session: &mut Session, channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
+        if let Some(faults) = &self.faults {
+            self.strike(faults, channel, frames);
+        }
         session.refresh(&self.broker);
         for frame in frames.drain(..) {
             match frame.parse() {

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::base::GroupName;
-use crate::broker::{Broker, BrokerError, BrokerOptions, Port};
+use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Port};
 use crate::namesrv::{NameServer, NamesrvOptions};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
@@ -270,9 +270,15 @@ impl Node {
             ready.name_servers = broker_options.name_servers().map(str::to_owned).collect();
             ready.broker = Some(claims.main.address());
             ready.broker_vip = claims.vip.as_ref().map(Claim::address);
+            let faults = options.faults.map(Arc::new);
             let queues = u32::try_from(broker_options.default_topic_queue_nums).unwrap_or(1);
-            let running =
-                RunningBroker::start(broker_options.clone(), clock.clone(), claims).await?;
+            let running = RunningBroker::start(
+                broker_options.clone(),
+                clock.clone(),
+                claims,
+                faults.clone(),
+            )
+            .await?;
             ready.topics = running.create_topics(&options.topics);
             ready.groups = running.create_groups(&options.groups);
             running.register(&ready.name_servers).await;
@@ -293,6 +299,9 @@ impl Node {
                     }
                 }
             }
+            if let Some(faults) = &faults {
+                faults.arm();
+            }
             let watched = http.as_ref().map(|(_, watched)| Arc::clone(watched));
             let first = Arc::clone(&running.broker);
             let anew = supervise::Anew {
@@ -300,6 +309,7 @@ impl Node {
                 clock,
                 listen: options.listen,
                 watched,
+                faults,
             };
             broker = Some((first, Supervised::new(running, anew)));
         }
@@ -390,6 +400,7 @@ impl RunningBroker {
         options: BrokerOptions,
         clock: Clock,
         claims: BrokerPorts,
+        faults: Option<Arc<Faults>>,
     ) -> Result<Self, NodeError> {
         // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
         let opened = tokio::task::spawn_blocking(move || Broker::start(options, clock)).await;
@@ -398,7 +409,7 @@ impl RunningBroker {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         tell_recovery(&report);
-        match Self::listen(&broker, claims) {
+        match Self::listen(&broker, claims, faults) {
             Ok(servers) => Ok(Self { broker, servers }),
             Err(refused) => {
                 // Left open, the store would look like one after a crash.
@@ -410,10 +421,17 @@ impl RunningBroker {
         }
     }
 
-    fn listen(broker: &Arc<Broker>, claims: BrokerPorts) -> Result<Vec<Server>, NodeError> {
-        let mut servers = vec![serve(claims.main, Port::main(Arc::clone(broker)))?];
+    fn listen(
+        broker: &Arc<Broker>,
+        claims: BrokerPorts,
+        faults: Option<Arc<Faults>>,
+    ) -> Result<Vec<Server>, NodeError> {
+        let mut servers = vec![serve(
+            claims.main,
+            Port::main(Arc::clone(broker), faults.clone()),
+        )?];
         if let Some(vip) = claims.vip {
-            servers.push(serve(vip, Port::vip(Arc::clone(broker)))?);
+            servers.push(serve(vip, Port::vip(Arc::clone(broker), faults))?);
         }
         if let Some(ha) = claims.ha {
             broker.serve_slaves(|| ha.listen())?;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::http::Watched;
 use super::ports::broker_ports;
 use super::{NodeError, RunningBroker};
-use crate::broker::BrokerOptions;
+use crate::broker::{BrokerOptions, Faults};
 use crate::sys::Clock;
 
 /// How long after a failed start the next is tried: the old ports may not be free yet.
@@ -64,6 +64,8 @@ pub(super) struct Anew {
     pub(super) listen: IpAddr,
     /// Who is asked over HTTP how the broker is.
     pub(super) watched: Option<Arc<Watched>>,
+    /// What is to happen to requests, if anything is.
+    pub(super) faults: Option<Arc<Faults>>,
 }
 
 async fn supervise(running: Arc<Mutex<Option<RunningBroker>>>, anew: Anew) {
@@ -100,7 +102,8 @@ impl Anew {
         let ha = Some(options.ha_listen_port).filter(|port| *port != 0);
         let claims = broker_ports(self.listen, options.listen_port, ha)?;
         let name_servers: Vec<_> = options.name_servers().map(str::to_owned).collect();
-        let running = RunningBroker::start(options, self.clock.clone(), claims).await?;
+        let faults = self.faults.clone();
+        let running = RunningBroker::start(options, self.clock.clone(), claims, faults).await?;
         if let Some(watched) = &self.watched {
             watched.serving(Some(Arc::clone(&running.broker)));
         }

@@ -51,10 +51,13 @@ fn is_there(pid: rustix::process::Pid) -> bool {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(
+    deprecated,
+    reason = "the successor is unsafe, because a handle could be closed by others; this one is owned"
+)]
 fn handle(pid: rustix::process::Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
     let opened = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK);
-    tokio::io::unix::AsyncFd::register_with_interest(opened.ok()?, tokio::io::Interest::READABLE)
-        .ok()
+    tokio::io::unix::AsyncFd::with_interest(opened.ok()?, tokio::io::Interest::READABLE).ok()
 }
 
 #[cfg(not(unix))]

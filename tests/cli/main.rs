@@ -14,6 +14,8 @@ mod golden;
 mod messages;
 mod send;
 mod serve;
+#[cfg(unix)]
+mod serve_for_tests;
 mod wait;
 
 #[path = "../support/mod.rs"]

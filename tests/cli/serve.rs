@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::{rmq, stderr, stdout};
 
 /// A running `rmq serve`, killed with the test.
-struct Node {
-    child: Child,
-    ready: Value,
+pub(super) struct Node {
+    pub(super) child: Child,
+    pub(super) ready: Value,
 }
 
 impl Node {
     /// Starts it on free ports and waits for the line that says it is ready.
-    fn start(command: &mut Command) -> Self {
+    pub(super) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -41,7 +41,7 @@ impl Node {
         Self { child, ready }
     }
 
-    fn address(&self, of: &str) -> String {
+    pub(super) fn address(&self, of: &str) -> String {
         self.ready[of].as_str().unwrap().to_owned()
     }
 
@@ -54,8 +54,15 @@ impl Node {
         assert!(sent.success());
     }
 
+    /// Asks it to stop, and waits for the end.
+    #[cfg(unix)]
+    pub(super) fn end(self) -> (ExitStatus, String) {
+        self.signal("-TERM");
+        self.wait()
+    }
+
     /// Waits for the end; what it said on stderr comes along.
-    fn wait(mut self) -> (ExitStatus, String) {
+    pub(super) fn wait(mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         self.child
             .stderr
@@ -74,7 +81,7 @@ impl Drop for Node {
     }
 }
 
-fn free_ports(more: &[&str]) -> Command {
+pub(super) fn free_ports(more: &[&str]) -> Command {
     let mut command = rmq(["serve", "--port", "0", "--broker-port", "0"]);
     command.args(more);
     command

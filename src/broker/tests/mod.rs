@@ -104,7 +104,7 @@ impl Fixture {
         options.namesrv_addr = names_at.to_string();
         change(&mut options);
         let (broker, _) = Broker::start(options, clock).unwrap();
-        let server = serve(listener, Port::main(Arc::clone(&broker)), limits).unwrap();
+        let server = serve(listener, Port::main(Arc::clone(&broker), None), limits).unwrap();
         broker.announce();
         timeout(LIMIT, broker.registered()).await.unwrap();
         Self {
@@ -811,7 +811,7 @@ async fn settings_change_while_the_broker_runs() {
 async fn the_vip_port_does_not_serve_pulls() {
     let fixture = Fixture::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let vip = Port::vip(Arc::clone(&fixture.broker));
+    let vip = Port::vip(Arc::clone(&fixture.broker), None);
     let vip = serve(listener, vip, ConnLimits::default()).unwrap();
     let address = vip.local_addr().to_string();
     let channel = connect(

@@ -16,7 +16,7 @@ use super::exit::{CliError, Exit};
 use crate::base::GroupName;
 use crate::base::units::{parse_bytes, parse_duration};
 use crate::node::config::{
-    ConfigError, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
+    ConfigError, FaultSpec, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
 };
 use crate::node::{Node, NodeError, ProcessWatch, Retain, StopSignals};
 use ready::Audience;
@@ -48,7 +48,14 @@ A seed file, every part of which may be left out:
       properties: {trace: abc}
       delay: 10s                      # or delayLevel: 3
       queue: 0                        # or orderKey: user-7; otherwise the queues take turns
-Messages go only into topics that hold none. An unknown key is an error that names its line.";
+Messages go only into topics that hold none. An unknown key is an error that names its line.
+
+Faults: --fault send:busy:5% --fault pull:delay:200ms --fault ack:error:flow_control:x3
+  operations  send pull pop ack invisible retry commit heartbeat lock transaction query all, or a request code
+  kinds       busy, error:CODE (number or Apache's name), delay:TIME, drop (no answer), close (the connection)
+  5%          so many of the requests, chosen by --fault-seed; without it all of them
+  x3          only the first three that the rule looks at
+The first rule that hits a request decides. What --topic, --group and --seed do is never hit.";
 
 /// Run the node: name server and broker
 ///
@@ -193,6 +200,16 @@ pub(crate) struct Args {
     /// Write the same line to this open file descriptor
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
+    /// Do this to requests, so that a client's handling of errors can be tested (see below); may be given more than once
+    #[arg(
+        long = "fault",
+        value_name = "OP:KIND[:N%][:xN]",
+        value_delimiter = ','
+    )]
+    faults: Vec<FaultSpec>,
+    /// The same seed hits the same requests
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
+    fault_seed: u64,
     /// End when no client has been connected for so long
     #[arg(long, value_name = "TIME", value_parser = parse_duration, env = "RMQ_EXIT_WHEN_IDLE", hide_env_values = true)]
     exit_when_idle: Option<Duration>,
@@ -263,6 +280,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let ready_file = args.ready_file.clone();
     let (ready_fd, durable) = (args.ready_fd, args.durable);
     let (parent, idle) = (args.parent_pid, args.exit_when_idle);
+    if !args.faults.is_empty() {
+        let faults: Vec<_> = args.faults.iter().map(ToString::to_string).collect();
+        let (faults, seed) = (faults.join(" "), args.fault_seed);
+        context.output.warn(&format!(
+            "requests meet faults: {faults} (--fault-seed {seed})"
+        ));
+    }
     let mut flags = flags(args, context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -397,6 +421,8 @@ fn flags(args: Args, context: &Context) -> Flags {
         segment_bytes: args.segment,
         auto_create: args.auto_create.map(|switch| switch == Switch::On),
         message_bytes_max: args.max_message,
+        faults: args.faults,
+        fault_seed: args.fault_seed,
         settings: args.settings,
     }
 }

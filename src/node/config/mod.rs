@@ -22,6 +22,7 @@ use layers::Layers;
 pub(crate) use layers::is_setting_variable;
 
 use crate::base::GroupName;
+pub use crate::broker::FaultSpec;
 pub use resolve::{NodeOptions, Retain, TopicSpec};
 use seed::Seed;
 
@@ -133,6 +134,10 @@ pub struct Flags {
     pub auto_create: Option<bool>,
     /// `--max-message`, in bytes.
     pub message_bytes_max: Option<u64>,
+    /// `--fault`.
+    pub faults: Vec<FaultSpec>,
+    /// `--fault-seed`.
+    pub fault_seed: u64,
     /// `--set`: any of Apache's settings.
     pub settings: Vec<(String, String)>,
 }

@@ -14,7 +14,7 @@ use super::seed::Seed;
 use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
 use crate::base::units::{parse_bytes, parse_duration};
 use crate::base::{GroupName, TopicName};
-use crate::broker::{BrokerOptions, BrokerRole, OptionError};
+use crate::broker::{BrokerOptions, BrokerRole, Faults, OptionError};
 use crate::namesrv::NamesrvOptions;
 use crate::store::StoreOptions;
 
@@ -41,6 +41,8 @@ pub struct NodeOptions {
     pub(crate) groups: Vec<GroupName>,
     /// What it is to hold before it is ready.
     pub(crate) seed: Option<Seed>,
+    /// What is to happen to requests, if anything is.
+    pub(crate) faults: Option<Faults>,
     /// The data directory, if it is to disappear.
     pub(crate) ephemeral: Option<TempDir>,
     /// Whether the broker's time stands still until it is moved.
@@ -163,6 +165,7 @@ pub(super) fn resolve(
         topics: flags.topics.clone(),
         groups: flags.groups.clone(),
         seed,
+        faults: Faults::new(&flags.faults, flags.fault_seed),
         ephemeral,
         virtual_clock: flags.virtual_clock,
     })

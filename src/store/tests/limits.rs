@@ -89,6 +89,47 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
 }
 
 #[test]
+fn the_log_is_kept_short_at_any_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = |retain_for, retain_bytes| {
+        let (store, _) = Store::open(
+            StoreOptions {
+                delete_when: String::new(),
+                retain_for,
+                retain_bytes,
+                ..options(dir.path())
+            },
+            Clock::System,
+        )
+        .unwrap();
+        store
+    };
+    let hour = Some(Duration::from_hours(1));
+    let store = keep(hour, None);
+    for body in numbered(300) {
+        send(&store, "T", 0, &body);
+    }
+    store.shared.checkpoint().unwrap();
+    let files = store.shared.log.segments().len();
+    let length = store.shared.log.flushed.get();
+    store.shared.retain();
+    assert_eq!(store.shared.log.min(), 0, "nothing is an hour old");
+    store.shutdown().unwrap();
+
+    let store = keep(hour, Some(length / 2));
+    store.shared.retain();
+    let kept = length - store.shared.log.min();
+    assert!(kept <= length / 2 && kept > 0, "{kept} of {length}");
+    store.shutdown().unwrap();
+
+    let store = keep(Some(Duration::ZERO), None);
+    store.shared.retain();
+    assert!(files > 2 && store.shared.log.segments().len() < files);
+    assert!(length - store.shared.log.min() < kept);
+    store.shutdown().unwrap();
+}
+
+#[test]
 fn old_files_go_and_readers_keep_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(
