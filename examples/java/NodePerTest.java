@@ -59,6 +59,7 @@ public class NodePerTest {
         try (RmqNode node = new RmqNode("--topic", "orders:4")) {
             DefaultMQProducer producer = new DefaultMQProducer("orders-producer");
             producer.setNamesrvAddr(node.namesrv);
+            producer.setSendMsgTimeout(15_000); // The first send of a cold JVM on a busy machine takes a while.
             producer.start();
             producer.send(new Message("orders", "paid", "hello".getBytes(StandardCharsets.UTF_8)));
 

@@ -35,7 +35,7 @@ test("a message that is sent is consumed", async () => {
   await node.rmq("send", "orders", "hello", "--key", "42");
   const printed = await node.rmq("consume", "orders", "-g", "billing", "--from", "earliest", "-n", "1", "--timeout", "20s", "-o", "jsonl");
   const message = JSON.parse(printed);
-  assert.equal(message.body, "hello");
+  assert.equal(message.bodyText, "hello");
   assert.equal(message.keys, "42");
   await node.rmq("wait", "--group-idle", "billing", "--timeout", "10s");
 });

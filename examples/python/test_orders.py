@@ -69,14 +69,14 @@ class OrdersTest(unittest.TestCase):
         except ImportError:
             self.skipTest("the rocketmq package is not installed")
         producer = Producer("orders-producer")
-        producer.set_name_server_address(self.node.namesrv)
+        producer.set_namesrv_addr(self.node.namesrv)
         producer.start()
         message = Message("packages")
         message.set_body("hello")
         producer.send_sync(message)
         producer.shutdown()
         lines = self.node.rmq("consume", "packages", "--from", "earliest", "-o", "jsonl").splitlines()
-        self.assertEqual([json.loads(line)["body"] for line in lines], ["hello"])
+        self.assertEqual([json.loads(line)["bodyText"] for line in lines], ["hello"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! Words everyone shares: identifiers, offsets, units and watermarks. No I/O, no clock, no threads.
 
+pub mod cidr;
 pub mod ids;
 pub mod offset;
 pub mod units;

@@ -72,7 +72,7 @@ fn file<T>(config: &Path, name: &str, table: T, form: Form<T>) -> Kept<T> {
 
 /// The address records carry as their store host.
 fn store_host(options: &BrokerOptions) -> Result<SocketAddr, BrokerError> {
-    let (host, port) = (options.broker_ip1.as_str(), options.listen_port);
+    let (host, port) = (options.broker_ip1.as_str(), options.told_port());
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, port));
     }

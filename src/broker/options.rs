@@ -52,7 +52,8 @@ pub(crate) enum Effect {
 }
 
 /// Settings that are read once.
-const AT_START: [&str; 15] = [
+const AT_START: [&str; 16] = [
+    "advertisedPort",
     "brokerName",
     "brokerId",
     "brokerIP1",
@@ -152,6 +153,8 @@ broker_options! {
     broker_ip2: String = "127.0.0.1".to_owned() => "brokerIP2";
     /// The port it really listens on (after binding, if 0 was asked for).
     listen_port: u16 = 10911 => "listenPort";
+    /// The port clients are told; 0 means `listenPort`. This broker's own setting.
+    advertised_port: u16 = 0 => "advertisedPort";
     /// The port slaves are told; 0 means `listenPort` + 1.
     ha_listen_port: u16 = 0 => "haListenPort";
     /// Whether it takes messages, and whether it waits for its slaves then.
@@ -324,7 +327,20 @@ broker_options! {
 impl BrokerOptions {
     /// The address clients are told.
     pub(crate) fn address(&self) -> String {
-        format!("{}:{}", self.broker_ip1, self.listen_port)
+        let (host, port) = (&self.broker_ip1, self.told_port());
+        if host.parse::<std::net::Ipv6Addr>().is_ok() {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+
+    /// The port clients are told.
+    pub(crate) fn told_port(&self) -> u16 {
+        match self.advertised_port {
+            0 => self.listen_port,
+            port => port,
+        }
     }
 
     /// The address slaves are told.

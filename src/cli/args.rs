@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    acl, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx, dlq,
-    doctor, explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic,
+    acl, advertise, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx,
+    dlq, doctor, explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic,
     trace, wait, why,
 };
 
@@ -93,6 +93,7 @@ pub(crate) enum Command {
     Acl(acl::Args),
     Check(check::Args),
     Wait(wait::Args),
+    Advertise(advertise::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),

@@ -6,6 +6,7 @@
 //! Absent on purpose: any way to the network but [`crate::client`], any way to stored files but `store::View`.
 
 mod acl;
+mod advertise;
 mod args;
 mod broker;
 mod cheat;
@@ -242,6 +243,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Wait(args) => wait::run(&args, &context),
+        Command::Advertise(args) => advertise::run(&args, &context),
         Command::Clock(args) => clock::run(args, &context),
         Command::Ctx(args) => ctx::run(args, &context),
         Command::Config(args) => config::run(&args, &context),

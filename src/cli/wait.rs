@@ -40,7 +40,8 @@ somebody did and it does not hold.";
 #[command(after_help = EXAMPLES)]
 #[group(id = "condition", required = true, multiple = true)]
 pub(crate) struct Args {
-    /// A name server answers, and so does a master that is registered there
+    /// A name server answers, and so do the masters that are registered there. What `serve --seed` brings may still be on
+    /// its way: for that, wait for the node's own ready line or file, or its /readyz
     #[arg(long, group = "condition")]
     ready: bool,
     /// The topic has a queue that can be written to

@@ -94,6 +94,39 @@ impl Webhook {
         })
     }
 
+    /// Posts a text; gives back the status the server answered with, and the text of its answer.
+    pub async fn post_text(&self, text: String) -> Result<(u16, String), ClientError> {
+        let lost = |reason: String| ClientError::Lost {
+            address: self.address.clone(),
+            what: WHAT,
+            reason,
+        };
+        let posted = timeout(self.limit, async {
+            let mut connection = self.connect().await?;
+            let request = Request::builder()
+                .method(Method::POST)
+                .uri(&self.path)
+                .header(HOST, &self.host)
+                .header(CONTENT_TYPE, content_type(text.as_bytes()))
+                .body(Full::new(Bytes::from(text)))
+                .map_err(|error| lost(error.to_string()))?;
+            let answer = connection.send_request(request).await;
+            let answer = answer.map_err(|error| lost(error.to_string()))?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+            let body = body.collect().await;
+            let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        });
+        posted.await.unwrap_or_else(|_| {
+            Err(ClientError::Timeout {
+                address: self.address.clone(),
+                what: WHAT,
+                after: self.limit,
+            })
+        })
+    }
+
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         let failed = |reason: String| ClientError::Connect {
             address: self.address.clone(),

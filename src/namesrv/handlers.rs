@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::NameServer;
 use super::kv::ORDER_TOPIC_CONFIG;
+use super::peers::Peers;
 use super::routes::{Gone, Registration, keep_zone};
 use super::settings::Refused;
 use crate::protocol::body::lists::{KVTable, TopicList};
@@ -81,7 +82,11 @@ impl NameServer {
             RequestCode::BROKER_HEARTBEAT => self.broker_heartbeat(request)?,
             RequestCode::QUERY_DATA_VERSION => self.query_data_version(request)?,
             RequestCode::GET_BROKER_CLUSTER_INFO => {
-                success_with(&self.routes.lock().cluster_info())?
+                let mut info = self.routes.lock().cluster_info();
+                if let Some((peers, told)) = self.told(request) {
+                    peers.rewrite(info.broker_addr_table.values_mut(), &told);
+                }
+                success_with(&info)?
             }
             RequestCode::GET_BROKER_MEMBER_GROUP => self.member_group(request)?,
             RequestCode::PUT_KV_CONFIG | RequestCode::DELETE_KV_CONFIG => {
@@ -125,15 +130,19 @@ impl NameServer {
             );
         }
         let zone = request.zone();
-        let route = match zone {
-            None => self.encoded_route(header.topic)?,
-            Some(zone) => match self.fresh_route(header.topic) {
-                Some(mut route) => {
-                    keep_zone(&mut route, zone);
-                    Some(Bytes::from(fastjson::to_wire(&route)?))
-                }
-                None => None,
-            },
+        let told = self.told(request);
+        let route = if zone.is_none() && told.is_none() {
+            self.encoded_route(header.topic)?
+        } else if let Some(mut route) = self.fresh_route(header.topic) {
+            if let Some(zone) = zone {
+                keep_zone(&mut route, zone);
+            }
+            if let Some((peers, told)) = told {
+                peers.rewrite(&mut route.broker_datas, &told);
+            }
+            Some(Bytes::from(fastjson::to_wire(&route)?))
+        } else {
+            None
         };
         Ok(match route {
             Some(route) => success().with_body(route),
@@ -143,6 +152,13 @@ impl NameServer {
                 header.topic
             )),
         })
+    }
+
+    /// What this client is told in place of an address that was registered, if it is told something else.
+    fn told(&self, request: &Request<'_, '_>) -> Option<(&Peers, String)> {
+        let peers = self.options.peers.as_ref()?;
+        let (peer, local) = (request.channel.peer(), request.channel.local());
+        Some((peers, peers.address(peer, local)?))
     }
 
     /// The route as it is now, with the order conf if that is wanted.

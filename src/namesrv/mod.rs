@@ -11,6 +11,7 @@
 
 mod handlers;
 mod kv;
+mod peers;
 mod routes;
 mod settings;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub(crate) use kv::KvError;
+pub(crate) use peers::Peers;
 pub(crate) use settings::{NamesrvOptions, Settings};
 
 use crate::protocol::codes::ResponseCode;

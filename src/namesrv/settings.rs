@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::peers::Peers;
 use super::routes::Rules;
 
 /// How a name server behaves. Fields carry Apache's names.
@@ -12,6 +13,8 @@ pub(crate) struct NamesrvOptions {
     pub(crate) kv_config_path: Option<PathBuf>,
     /// The port it is reached on; shown to administrators.
     pub(crate) listen_port: u16,
+    /// What each client is told about the broker beside this name server; `None`: what it registered.
+    pub(crate) peers: Option<Peers>,
     /// What may be changed while it runs.
     pub(crate) settings: Settings,
 }
@@ -51,6 +54,7 @@ impl NamesrvOptions {
         Self {
             kv_config_path: Some(kv_config_path),
             listen_port: 0,
+            peers: None,
             settings: Settings::default(),
         }
     }

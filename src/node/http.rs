@@ -3,7 +3,8 @@
 //! Alive is a process that answers. Ready is one that takes messages: the store is recovered and accepts writes, and the
 //! listeners take connections. The port opens before the store does, so that a probe can tell "starting" from "gone".
 //!
-//! Absent on purpose: anything that changes the node. Nothing here asks who is asking.
+//! A node that waits for its address is told it here (`POST /advertise`), once. Absent on purpose: anything else that
+//! changes the node. Nothing here asks who is asking.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
@@ -21,10 +22,11 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::NodeError;
+use super::config::HostPort;
 use super::ports::Claim;
 use crate::broker::{Broker, BrokerMetrics};
 
@@ -33,6 +35,8 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 /// How many may watch at a time; more wait until one of them is done.
 const CONNECTIONS_MAX: usize = 64;
+/// The longest address anybody may post.
+const ADDRESS_BYTES_MAX: usize = 1024;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,24 +52,59 @@ enum State {
     Stopping,
 }
 
-/// What the port tells.
+/// What the port tells, and what it is told.
 #[derive(Default)]
-pub(super) struct Watched(Mutex<State>);
+pub(super) struct Watched {
+    state: Mutex<State>,
+    /// Whoever waits for the address clients are to be told.
+    asked: Mutex<Option<oneshot::Sender<HostPort>>>,
+}
 
 impl Watched {
     /// From now on the node is ready, as far as its store is.
     pub(super) fn serving(&self, broker: Option<Arc<Broker>>) {
-        *self.0.lock() = State::Serving(broker);
+        *self.state.lock() = State::Serving(broker);
     }
 
     /// From now on it is not.
     pub(super) fn stopping(&self) {
-        *self.0.lock() = State::Stopping;
+        *self.state.lock() = State::Stopping;
+    }
+
+    /// Waits until somebody posts the address that clients are to be told.
+    pub(super) async fn asked_for_address(&self, port: SocketAddr) -> HostPort {
+        tracing::warn!(
+            "waiting for the address to advertise: rmq advertise HOST:PORT --http {port}, or POST /advertise"
+        );
+        loop {
+            let (sender, answer) = oneshot::channel();
+            *self.asked.lock() = Some(sender);
+            if let Ok(told) = answer.await {
+                return told;
+            }
+        }
+    }
+
+    /// Takes the address that clients are to be told, once, from whoever posts it first.
+    fn told(&self, text: &[u8]) -> Response<Full<Bytes>> {
+        let text = String::from_utf8_lossy(text);
+        let told: HostPort = match text.trim().parse() {
+            Ok(told) => told,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        let advertised = format!("advertised as {told}\n");
+        match self.asked.lock().take().map(|asked| asked.send(told)) {
+            Some(Ok(())) => plain(StatusCode::OK, advertised),
+            _ => plain(
+                StatusCode::CONFLICT,
+                "this node does not wait for an address (rmq serve --advertise wait)\n",
+            ),
+        }
     }
 
     /// Why the node is not ready, if it is not.
     fn unready(&self) -> Option<String> {
-        match &*self.0.lock() {
+        match &*self.state.lock() {
             State::Starting => Some("starting".to_owned()),
             State::Stopping => Some("stopping".to_owned()),
             State::Serving(broker) => broker.as_ref().and_then(|broker| broker.write_refusal()),
@@ -74,7 +113,7 @@ impl Watched {
 
     fn metrics(&self) -> String {
         let mut registry = Registry::default();
-        if let State::Serving(Some(broker)) = &*self.0.lock() {
+        if let State::Serving(Some(broker)) = &*self.state.lock() {
             registry.register_collector(Box::new(BrokerMetrics::new(Arc::clone(broker))));
         }
         let mut out = String::new();
@@ -157,6 +196,18 @@ impl Drop for HttpServer {
     }
 }
 
+async fn respond(watched: &Watched, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    if head.method != Method::POST || head.uri.path() != "/advertise" {
+        return watched.answer(&head.method, head.uri.path());
+    }
+    let read = Limited::new(body, ADDRESS_BYTES_MAX).collect();
+    match tokio::time::timeout(HEAD_TIMEOUT, read).await {
+        Ok(Ok(text)) => watched.told(&text.to_bytes()),
+        _ => plain(StatusCode::BAD_REQUEST, "no address; write HOST:PORT\n"),
+    }
+}
+
 async fn accept(listener: TcpListener, watched: Arc<Watched>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Connections end with the task that accepted them.
@@ -178,10 +229,8 @@ async fn accept(listener: TcpListener, watched: Arc<Watched>) {
         let watched = Arc::clone(&watched);
         connections.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let response = watched.answer(request.method(), request.uri().path());
-                // Bodies are not looked at; a client that sends one anyway may send only a little.
-                drop(Limited::new(request.into_body(), 1024));
-                async { Ok::<_, Infallible>(response) }
+                let watched = Arc::clone(&watched);
+                async move { Ok::<_, Infallible>(respond(&watched, request).await) }
             });
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -198,8 +247,6 @@ async fn accept(listener: TcpListener, watched: Arc<Watched>) {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-
     use super::*;
 
     #[tokio::test]
@@ -209,6 +256,8 @@ mod tests {
         assert_eq!((status("/livez"), status("/readyz")), (200, 503));
         watched.serving(None);
         assert_eq!((status("/livez"), status("/readyz")), (200, 200));
+        assert_eq!(watched.told(b"a:1").status(), 409, "nobody asked");
+        assert_eq!(watched.told(b"a b").status(), 400);
         watched.stopping();
         assert_eq!((status("/livez"), status("/readyz")), (200, 503));
         assert_eq!(status("/x"), 404);

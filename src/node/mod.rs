@@ -27,10 +27,11 @@ use tokio::time::Instant;
 
 use crate::base::GroupName;
 use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Port};
-use crate::namesrv::{NameServer, NamesrvOptions};
+use crate::namesrv::{NameServer, NamesrvOptions, Peers};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
 use config::HttpPort;
+use config::advertise::Told;
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
 use seeding::Ground;
@@ -241,10 +242,22 @@ impl Node {
         };
         ready.http = http.as_ref().map(|(server, _)| server.address());
 
+        let mut broker_options = options.broker;
+        if let Some(claims) = &broker_claims {
+            broker_options.listen_port = claims.main.address().port();
+        }
+        if options.told.wait
+            && let Some((server, watched)) = &http
+        {
+            let told = watched.asked_for_address(server.address()).await;
+            broker_options.broker_ip1.clone_from(&told.host);
+            broker_options.advertised_port = told.port.unwrap_or(0);
+        }
         let mut namesrv = None;
         if let Some(claim) = namesrv_claim {
             let options = NamesrvOptions {
                 listen_port: claim.address().port(),
+                peers: peers(&options.told, &broker_options),
                 ..options.namesrv
             };
             // Brokers prove that they live in real time, whatever the time of the messages.
@@ -256,8 +269,6 @@ impl Node {
         }
         let mut broker = None;
         if let Some(claims) = broker_claims {
-            let mut broker_options = options.broker;
-            broker_options.listen_port = claims.main.address().port();
             if let Some(own) = ready.namesrv {
                 let own = format!("{}:{}", ReadyInfo::local_host(own), own.port());
                 broker_options.namesrv_addr = match broker_options.namesrv_addr.as_str() {
@@ -483,6 +494,22 @@ impl RunningBroker {
     }
 }
 
+/// Who is told something else than the address that the broker registers.
+fn peers(told: &Told, broker: &BrokerOptions) -> Option<Peers> {
+    let anything = told.auto || told.wait || told.others.is_some() || !told.ranges.is_empty();
+    // The addresses of a container are nobody else's; where there is a better one, that is told.
+    let better = told.others.is_some() && machine::container().is_some();
+    let ranges = told.ranges.iter();
+    anything.then(|| Peers {
+        registered: broker.address(),
+        port: broker.listen_port,
+        ranges: ranges
+            .map(|(range, address)| (*range, address.with_port(broker.listen_port)))
+            .collect(),
+        follow: told.auto && !better,
+    })
+}
+
 fn tell_recovery(report: &RecoveryReport) {
     tracing::info!(?report, "store opened");
     for (position, length) in &report.damaged {
@@ -506,6 +533,9 @@ fn http_claim(options: &NodeOptions) -> Result<Option<Claim>, NodeError> {
     match options.http {
         HttpPort::Off => Ok(None),
         HttpPort::At(port) => Claim::new(options.listen, port, "--http").map(Some),
+        HttpPort::Usual if options.told.wait => {
+            Claim::new(options.listen, config::USUAL_HTTP_PORT, "--http").map(Some)
+        }
         HttpPort::Usual => {
             let claim = Claim::new(options.listen, config::USUAL_HTTP_PORT, "--http");
             if let Err(error) = &claim {

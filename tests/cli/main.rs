@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod admin;
+#[cfg(unix)]
+mod advertise;
 mod clock;
 mod config;
 mod consume;

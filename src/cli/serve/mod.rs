@@ -16,7 +16,7 @@ use super::exit::{CliError, Exit};
 use crate::base::GroupName;
 use crate::base::units::{parse_bytes, parse_duration};
 use crate::node::config::{
-    ConfigError, FaultSpec, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
+    Advertise, ConfigError, FaultSpec, Flags, HttpPort, Role, TopicSpec, is_setting_variable, load,
 };
 use crate::node::{Node, NodeError, ProcessWatch, Retain, StopSignals};
 use ready::Audience;
@@ -49,6 +49,12 @@ A seed file, every part of which may be left out:
       delay: 10s                      # or delayLevel: 3
       queue: 0                        # or orderKey: user-7; otherwise the queues take turns
 Messages go only into topics that hold none. An unknown key is an error that names its line.
+
+Addresses: --advertise 10.0.0.0/8=10.0.0.5,auto,localhost:32768
+  The name server answers each client by its connection, in this order: a CIDR=HOST[:PORT] that holds the client's address;
+  the loopback address, if the client connected to that; with auto, the address it connected to, unless that is a container's
+  own and another is given; HOST[:PORT]. Other name servers are told HOST[:PORT] (Apache's brokerIP1).
+  wait: binds the ports, answers /livez, and registers and becomes ready after `rmq advertise HOST:PORT`.
 
 Faults: --fault send:busy:5% --fault pull:delay:200ms --fault ack:error:flow_control:x3
   operations  send pull pop ack invisible retry commit heartbeat lock transaction query all, or a request code
@@ -121,14 +127,15 @@ pub(crate) struct Args {
     /// Port of /livez, /readyz and /metrics; 0 for any free one, off for none [default: 8082 if it is free]
     #[arg(long, value_name = "PORT", env = "RMQ_HTTP", hide_env_values = true)]
     http: Option<HttpPort>,
-    /// Host that clients are told to connect to
+    /// Address that clients are told to connect to: HOST[:PORT], auto, CIDR=HOST[:PORT], or wait (see below)
     #[arg(
         long,
-        value_name = "HOST",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
         env = "RMQ_ADVERTISE",
         hide_env_values = true
     )]
-    advertise: Option<String>,
+    advertise: Vec<Advertise>,
     /// When an acknowledged message is on the disk: `interval` soon after, `always` before
     #[arg(
         long,
@@ -263,8 +270,9 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "write KEY=VALUE".to_owned())
 }
 
-/// What `cli` itself looks at.
-const OTHER_VARIABLES: [&str; 6] = [
+/// What `cli` itself looks at, and `RMQ_BIN`, by which scripts and examples find the program.
+const OTHER_VARIABLES: [&str; 7] = [
+    "RMQ_BIN",
     "RMQ_NAMESRV_ADDR",
     "RMQ_CONTEXT",
     "RMQ_CONFIG_DIR",

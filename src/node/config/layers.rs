@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::advertise::Told;
 use super::apache_keys::apache_keys;
 use super::{Entry, Flags, Origin};
 
@@ -85,10 +86,11 @@ impl Layers {
                 "ASYNC_FLUSH".to_owned()
             }
         });
+        let others = Told::new(&flags.advertise).others;
         let data_dir = flags.data_dir.as_ref();
         for (key, flag, value) in [
             ("bindAddress", "--listen", flags.listen.clone()),
-            ("brokerIP1", "--advertise", flags.advertise.clone()),
+            ("brokerIP1", "--advertise", others.map(|others| others.host)),
             ("namesrvAddr", "--namesrv", flags.namesrv.clone()),
             ("flushDiskType", "--fsync", fsync),
             (
@@ -153,6 +155,11 @@ impl Layers {
     fn put(&mut self, key: &str, value: String, origin: Origin) {
         self.settings
             .insert(current_name(key).to_owned(), Given { value, origin });
+    }
+
+    /// Whether a setting was given.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.settings.contains_key(key)
     }
 
     /// Takes a setting out, so that what is left at the end is what nobody asked for.

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: defaults. They live with the options of the broker, the store and the name server.
 
+pub(crate) mod advertise;
 mod apache_keys;
 mod durable;
 mod layers;
@@ -23,6 +24,7 @@ pub(crate) use layers::is_setting_variable;
 
 use crate::base::GroupName;
 pub use crate::broker::FaultSpec;
+pub use advertise::{Advertise, HostPort};
 pub use resolve::{NodeOptions, Retain, TopicSpec};
 use seed::Seed;
 
@@ -109,7 +111,7 @@ pub struct Flags {
     /// `--http`.
     pub http: HttpPort,
     /// `--advertise`.
-    pub advertise: Option<String>,
+    pub advertise: Vec<Advertise>,
     /// `--namesrv`: name servers to register with.
     pub namesrv: Option<String>,
     /// `--fsync`: whether an acknowledgement waits for the disk.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy as _;
 use tempfile::TempDir;
 
+use super::advertise::Told;
 use super::apache_keys::is_apache_key;
 use super::layers::{Given, Layers};
 use super::seed::Seed;
@@ -16,6 +17,7 @@ use crate::base::units::{parse_bytes, parse_duration};
 use crate::base::{GroupName, TopicName};
 use crate::broker::{BrokerOptions, BrokerRole, Faults, OptionError};
 use crate::namesrv::NamesrvOptions;
+use crate::node::machine::container;
 use crate::store::StoreOptions;
 
 const NAME_SERVER_PORT: u16 = 9876;
@@ -41,6 +43,8 @@ pub struct NodeOptions {
     pub(crate) groups: Vec<GroupName>,
     /// What it is to hold before it is ready.
     pub(crate) seed: Option<Seed>,
+    /// Who is told which address.
+    pub(crate) told: Told,
     /// What is to happen to requests, if anything is.
     pub(crate) faults: Option<Faults>,
     /// The data directory, if it is to disappear.
@@ -123,7 +127,14 @@ pub(super) fn resolve(
     }
     let ports = resolver.ports(flags);
     let (dir, ephemeral) = resolver.data_dir(flags)?;
-    let (listen, advertised) = resolver.addresses();
+    let mut told = Told::new(&flags.advertise);
+    let in_container = container().is_some();
+    let said = !flags.advertise.is_empty() || resolver.layers.holds("brokerIP1");
+    let (listen, advertised) = resolver.addresses(told.reaches_out(in_container));
+    if !said && listen.is_unspecified() {
+        told.auto = true;
+    }
+    resolver.waiting(flags, &told);
     let name_servers = resolver.name_servers();
     let kv_config_path = resolver.layers.take("kvConfigPath").map_or_else(
         || dir.join("namesrv/kvConfig.json"),
@@ -133,6 +144,11 @@ pub(super) fn resolve(
     (broker.broker_role, broker.broker_id) = resolver.broker_role();
     broker.listen_port = ports.broker;
     broker.broker_ip1.clone_from(&advertised);
+    broker.advertised_port = told
+        .others
+        .as_ref()
+        .and_then(|others| others.port)
+        .unwrap_or(0);
     broker.broker_ip2 = advertised;
     let namesrv_port = own_name_server(ports.namesrv, listen, &broker, &name_servers);
     broker.namesrv_addr = name_servers
@@ -165,6 +181,7 @@ pub(super) fn resolve(
         topics: flags.topics.clone(),
         groups: flags.groups.clone(),
         seed,
+        told,
         faults: Faults::new(&flags.faults, flags.fault_seed),
         ephemeral,
         virtual_clock: flags.virtual_clock,
@@ -292,7 +309,7 @@ impl Resolver {
     ///
     /// Loopback unless an address is told that others can reach: a broker nobody else is meant to use should not
     /// be open to the network, and one with `brokerIP1=10.0.0.5` is meant to be.
-    fn addresses(&mut self) -> (IpAddr, String) {
+    fn addresses(&mut self, reaches_out: bool) -> (IpAddr, String) {
         let advertised = self.layers.take("brokerIP1").and_then(|given| {
             let host = given.value.trim();
             let with_port = host.parse::<SocketAddr>().is_ok()
@@ -314,7 +331,7 @@ impl Resolver {
             address
         });
         let local = advertised.as_deref().is_none_or(is_loopback_host);
-        let listen = bind.unwrap_or(if local {
+        let listen = bind.unwrap_or(if local && !reaches_out {
             IpAddr::V4(Ipv4Addr::LOCALHOST)
         } else {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED)
@@ -328,6 +345,23 @@ impl Resolver {
             address.to_string()
         });
         (listen, advertised)
+    }
+
+    /// A node that waits for its address must have a way to be told.
+    fn waiting(&mut self, flags: &Flags, told: &Told) {
+        if !told.wait {
+            return;
+        }
+        let message = if told.others.is_some() {
+            "wait, or HOST:PORT: a node that is told its address need not wait for it"
+        } else if flags.http == HttpPort::Off {
+            "wait needs the HTTP port (--http PORT), where the address is told"
+        } else if !flags.role.has_broker() {
+            "a name server alone has no address to wait for"
+        } else {
+            return;
+        };
+        self.bad("brokerIP1", Origin::Flag("--advertise".to_owned()), message);
     }
 
     fn name_servers(&mut self) -> Vec<String> {

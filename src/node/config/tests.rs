@@ -183,11 +183,19 @@ fn who_is_told_decides_who_may_connect() {
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(listen(&given), pair("127.0.0.1", "127.0.0.1"));
-    given.advertise = Some("10.1.2.3".to_owned());
+    given.advertise = vec!["10.1.2.3".parse().unwrap()];
     assert_eq!(listen(&given), pair("0.0.0.0", "10.1.2.3"));
     given.listen = Some("127.0.0.1".to_owned());
     assert_eq!(listen(&given), pair("127.0.0.1", "10.1.2.3"));
-    given.advertise = Some("10.1.2.3:10911".to_owned());
+    given.advertise = vec!["10.1.2.3:32768".parse().unwrap()];
+    let broker = load(&given, []).unwrap().options.broker;
+    assert_eq!(broker.address(), "10.1.2.3:32768");
+    assert_eq!(broker.listen_port, 10911);
+    given.listen = None;
+    given.advertise = vec!["auto".parse().unwrap()];
+    let options = load(&given, []).unwrap().options;
+    assert!(options.listen.is_unspecified() && options.told.auto);
+    given.advertise = ["wait", "a:1"].map(|part| part.parse().unwrap()).into();
     assert!(load(&given, []).is_err());
 }
 
