@@ -38,7 +38,6 @@ pub(crate) fn route(
         Code::PULL_MESSAGE | Code::LITE_PULL_MESSAGE if !vip => {
             pull::handle(broker, session, request);
         }
-        Code::CONSUMER_SEND_MSG_BACK => send_back::handle(broker, request),
         Code::QUERY_ASSIGNMENT => assignment::query(broker, request),
         Code::POP_MESSAGE if !vip => pop::handle(broker, session, request),
         Code::NOTIFICATION if !vip => pop::notice::handle(broker, request),
@@ -150,6 +149,7 @@ pub(crate) fn route_blocking(broker: &Arc<Broker>, request: &Request<'_, '_>) {
         Code::UPDATE_AND_CREATE_TOPIC | Code::UPDATE_AND_CREATE_TOPIC_LIST => {
             admin::topic::create(broker, request);
         }
+        Code::CONSUMER_SEND_MSG_BACK => send_back::handle(broker, request),
         _ => {
             let answer = answer(broker, request).unwrap_or_else(Into::into);
             request.answer(answer);
