@@ -27,26 +27,31 @@ fn messages() -> usize {
 
 fn produce(broker: SocketAddr, count: usize) {
     let mut wire = Wire::connect(broker).unwrap();
-    let mut waiting = HashSet::new();
+    let mut waiting: HashSet<i32> = HashSet::new();
     let properties = PropertiesBuf::new();
-    for number in 0..count {
+    let mut number = 0;
+    let mut stored = 0;
+    while stored < count {
+        number += 1;
         let queue = i32::try_from(number % 4).unwrap();
         let body = format!("{number}-{}", "x".repeat(number * 37 % 300));
         let message = send(TOPIC, queue, body, &properties);
         waiting.insert(wire.submit(&message).unwrap());
-        while waiting.len() >= WINDOW {
-            answer(&mut wire, &mut waiting);
+        while waiting.len() >= WINDOW || waiting.len() + stored >= count && !waiting.is_empty() {
+            stored += usize::from(answer(&mut wire, &mut waiting));
         }
-    }
-    while !waiting.is_empty() {
-        answer(&mut wire, &mut waiting);
     }
 }
 
-fn answer(wire: &mut Wire, waiting: &mut HashSet<i32>) {
+/// Takes an answer; says whether the message is stored. On a slow machine Apache's broker refuses some of them.
+fn answer(wire: &mut Wire, waiting: &mut HashSet<i32>) -> bool {
     let (opaque, reply) = wire.next_answer().unwrap();
-    assert_eq!(reply.code, ResponseCode::SUCCESS, "{}", reply.remark());
     waiting.remove(&opaque);
+    match reply.code {
+        ResponseCode::SUCCESS => true,
+        ResponseCode::SYSTEM_BUSY => false,
+        code => panic!("{code:?} {}", reply.remark()),
+    }
 }
 
 /// Waits until every log file of the master that has anything in it is the same at the slave; says how many there are.

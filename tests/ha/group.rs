@@ -9,6 +9,7 @@ use rmq::protocol::codes::{RequestCode, ResponseCode};
 use rmq::protocol::command::{Command, Reply};
 use rmq::protocol::fastjson;
 use rmq::protocol::header::broker::ReplicationRequestHeader;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::node::NodeProcess;
 use crate::support::wire::Wire;
@@ -75,8 +76,29 @@ impl Member {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().unwrap().pid()
+    /// SIGSTOP, and waits until every thread stands still.
+    pub(crate) fn freeze(&self) {
+        let pid = self.signal(Signal::STOP);
+        wait_for("the process stands still", || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+            let stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+                let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+                stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
+            };
+            threads.map(stopped).collect::<Option<Vec<_>>>().map(drop)
+        });
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) -> u32 {
+        let pid = self.process.as_ref().unwrap().pid();
+        let process = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(process, signal).unwrap();
+        pid
     }
 
     pub(crate) fn log(&self) -> String {

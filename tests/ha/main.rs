@@ -19,7 +19,6 @@ use std::time::Duration;
 use group::{Member, assert_same_log, wait_for, wait_until_equal};
 use rmq::message::PropertiesBuf;
 use rmq::protocol::codes::ResponseCode;
-use rustix::process::{Pid, Signal, kill_process};
 use support::wire::{Wire, send};
 
 const TOPIC: &str = "Followed";
@@ -144,10 +143,9 @@ fn a_sync_master_says_what_became_of_its_slaves() {
     wait_for("the slave follows", || {
         (send_one(&master, "followed") == ResponseCode::SUCCESS).then_some(())
     });
-    let pid = Pid::from_raw(i32::try_from(slave.pid()).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    slave.freeze();
     assert_eq!(send_one(&master, "late"), ResponseCode::FLUSH_SLAVE_TIMEOUT);
-    kill_process(pid, Signal::CONT).unwrap();
+    slave.thaw();
     wait_for("the slave goes on", || {
         (send_one(&master, "again") == ResponseCode::SUCCESS).then_some(())
     });

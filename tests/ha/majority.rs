@@ -71,15 +71,13 @@ fn nothing_counts_before_more_than_half_have_it() {
         wire.drain_queue("Followed", 0).unwrap().len()
     };
     let seen = drain(&trio[0]);
-    let pid = i32::try_from(trio[1].pid()).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    trio[1].freeze();
     assert_eq!(
         send_one(&trio[0], "late"),
         ResponseCode::FLUSH_SLAVE_TIMEOUT
     );
     assert_eq!(drain(&trio[0]), seen);
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    trio[1].thaw();
     wait_for("it is committed after all", || {
         (drain(&trio[0]) == seen + 1).then_some(())
     });
@@ -268,11 +266,20 @@ fn fail_over(trio: &[Member], epoch: i32) -> usize {
 
 #[test]
 fn any_broker_may_die_at_any_time() {
+    kill_at_random(&[]);
+}
+
+#[test]
+fn any_broker_may_die_at_any_time_with_every_message_on_the_disks() {
+    kill_at_random(&["flushDiskType=SYNC_FLUSH"]);
+}
+
+fn kill_at_random(more: &[&'static str]) {
     let rounds = setting("RMQ_HA_ROUNDS", 6);
     let seed = setting("RMQ_HA_SEED", 1);
     let mut numbers = Numbers(seed);
     let root = tempfile::tempdir().unwrap();
-    let mut trio = trio(root.path(), &[]);
+    let mut trio = trio(root.path(), more);
     for member in &mut trio {
         member.start();
     }
