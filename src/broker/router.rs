@@ -17,17 +17,7 @@ pub(crate) fn route(
     request: &Request<'_, '_>,
     vip: bool,
 ) {
-    if broker.is_slave()
-        && let Some(refusal) = not_on_a_slave(broker, request.head.request_code())
-    {
-        request.answer(refusal.into());
-        return;
-    }
-    if broker.is_unsettled() && reads(request.head.request_code()) {
-        let refusal = Refusal::new(
-            ResponseCode::SYSTEM_BUSY,
-            "too few replicas are connected to know which messages are committed",
-        );
+    if let Some(refusal) = turned_away(broker, request.head.request_code()) {
         request.answer(refusal.into());
         return;
     }
@@ -62,6 +52,21 @@ pub(crate) fn route(
             request.answer(answer);
         }
     }
+}
+
+/// Why this broker answers no such request: it is a slave, or does not know yet what is committed.
+fn turned_away(broker: &Broker, code: Code) -> Option<Refusal> {
+    if broker.is_slave()
+        && let Some(refusal) = not_on_a_slave(broker, code)
+    {
+        return Some(refusal);
+    }
+    (broker.is_unsettled() && reads(code)).then(|| {
+        Refusal::new(
+            ResponseCode::SYSTEM_BUSY,
+            "too few replicas are connected to know which messages are committed",
+        )
+    })
 }
 
 /// Whether a request reads what may turn out not to be committed.
@@ -139,9 +144,7 @@ pub(crate) fn may_block(code: Code) -> bool {
 
 /// Answers a request that [`may_block`].
 pub(crate) fn route_blocking(broker: &Arc<Broker>, request: &Request<'_, '_>) {
-    if broker.is_slave()
-        && let Some(refusal) = not_on_a_slave(broker, request.head.request_code())
-    {
+    if let Some(refusal) = turned_away(broker, request.head.request_code()) {
         request.answer(refusal.into());
         return;
     }

@@ -112,7 +112,7 @@ impl Apache {
         let config = write(&home.join("broker.conf"), &text);
         let arguments = ["-c", &config, "-n", &name_server];
         self.run(
-            &home,
+            home,
             "org.apache.rocketmq.broker.BrokerStartup",
             &arguments,
             broker_port + 2,

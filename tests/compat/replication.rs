@@ -78,7 +78,7 @@ fn compare(master: &Path, slave: &Path) -> Result<usize, String> {
         let copy = slave.join("commitlog").join(file.file_name());
         let copy = std::fs::read(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
         if copy != bytes {
-            return Err(format!("{:?} differs", file.file_name()));
+            return Err(format!("{} differs", file.path().display()));
         }
         same += 1;
     }

@@ -217,7 +217,7 @@ pub(crate) fn assert_same_log(one: &Path, other: &Path) {
         let copy = other.join("commitlog").join(file.file_name());
         if let Ok(copy) = std::fs::read(&copy) {
             let same = std::fs::read(file.path()).unwrap() == copy;
-            assert!(same, "{:?} differs", file.path());
+            assert!(same, "{} differs", file.path().display());
             compared += 1;
         }
     }

@@ -343,8 +343,7 @@ fn kill_at_random(more: &[&'static str]) {
     assert_same_log(&trio[0].dir, &trio[1].dir);
     assert_same_log(&trio[0].dir, &trio[2].dir);
     println!(
-        "{rounds} rounds of SIGKILL (seed {seed}), {} masters: {} acknowledged, {} consumed, none lost",
-        epoch,
+        "{rounds} rounds of SIGKILL (seed {seed}), {epoch} masters: {} acknowledged, {} consumed, none lost",
         acknowledged.len(),
         consumed.len()
     );

@@ -404,7 +404,7 @@ fn flags(args: Args, context: &Context) -> Flags {
             RoleArg::Namesrv => Role::Namesrv,
             RoleArg::Broker | RoleArg::Slave => Role::Broker,
         },
-        slave: matches!(args.role, RoleArg::Slave),
+        broker_role: matches!(args.role, RoleArg::Slave).then(|| "SLAVE".to_owned()),
         master: args.master,
         config: args.config,
         data_dir: args.data_dir,

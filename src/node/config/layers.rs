@@ -108,11 +108,7 @@ impl Layers {
                 "--auto-create",
                 flags.auto_create.map(|on| on.to_string()),
             ),
-            (
-                "brokerRole",
-                "--role",
-                flags.slave.then(|| "SLAVE".to_owned()),
-            ),
+            ("brokerRole", "--role", flags.broker_role.clone()),
             ("masterAddr", "--master", flags.master.clone()),
             (
                 "listenPort",

@@ -116,8 +116,8 @@ pub struct Flags {
     pub namesrv: Option<String>,
     /// `--fsync`: whether an acknowledgement waits for the disk.
     pub fsync: Option<bool>,
-    /// `--role slave`: the broker follows a master.
-    pub slave: bool,
+    /// `SLAVE` with `--role slave`: the broker follows a master.
+    pub broker_role: Option<String>,
     /// `--master`: the remoting address of that master.
     pub master: Option<String>,
     /// `--durable`: every setting that could lose an acknowledged message is closed.

@@ -153,7 +153,8 @@ fn slaves_have_ids_of_their_own() {
         .to_string();
     assert!(error.contains("broker.conf:2: brokerId: "), "{error}");
     let mut given = flags(Role::Broker);
-    (given.slave, given.master) = (true, Some("a:10911".to_owned()));
+    given.broker_role = Some("SLAVE".to_owned());
+    given.master = Some("a:10911".to_owned());
     let options = load(&given, []).unwrap().options.broker;
     assert_eq!(options.broker_id, 1);
     assert_eq!(options.master_addr, "a:10911");
