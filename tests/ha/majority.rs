@@ -274,6 +274,7 @@ fn any_broker_may_die_at_any_time_with_every_message_on_the_disks() {
     kill_at_random(&["flushDiskType=SYNC_FLUSH"]);
 }
 
+#[allow(clippy::print_stdout, reason = "figures of a test")]
 fn kill_at_random(more: &[&'static str]) {
     let rounds = setting("RMQ_HA_ROUNDS", 6);
     let seed = setting("RMQ_HA_SEED", 1);
