@@ -214,7 +214,7 @@ pub(super) fn refusal(code: ResponseCode) -> Refusal {
     Refusal::new(code, "a fault that was asked for (rmq serve --fault)")
 }
 
-/// Spreads a number over all 64 bits (the finalizer of SplitMix64).
+/// Spreads a number over all 64 bits (the finalizer of `SplitMix64`).
 fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

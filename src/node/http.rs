@@ -30,7 +30,7 @@ use super::config::HostPort;
 use super::ports::Claim;
 use crate::broker::{Broker, BrokerMetrics};
 
-/// The form that Prometheus asks for (OpenMetrics).
+/// The form that Prometheus asks for (`OpenMetrics`).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 /// How many may watch at a time; more wait until one of them is done.

@@ -135,7 +135,7 @@ impl<'a> Pass<'a> {
         }
         for ((topic, id), first) in std::mem::take(&mut self.beginnings) {
             if let Some(queue) = self.queues.find(&topic, id) {
-                self.begin_anew(&queue, first)?;
+                begin_anew(&queue, first)?;
             }
         }
         self.write_out()?;
@@ -220,7 +220,7 @@ impl<'a> Pass<'a> {
         {
             match offset {
                 0 => {}
-                1 => self.begin_anew(&queue, first)?,
+                1 => begin_anew(&queue, first)?,
                 _ => not_believed(&queue, 0, &first),
             }
         }
@@ -336,15 +336,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Lets a queue begin with `first`; what it had is of a topic that was deleted.
-    fn begin_anew(&self, queue: &Queue, first: Entry) -> Result<(), StoreError> {
-        queue
-            .truncate(0)
-            .map_err(StoreError::io("cut the queue in", queue.dir()))?;
-        queue.restore(first);
-        Ok(())
-    }
-
     fn write_out(&mut self) -> Result<(), StoreError> {
         for queue in self.queues.all() {
             let dir = self.setting.layout.consume_queues();
@@ -364,6 +355,15 @@ fn cut<U: Unit>(files: &Files<U>, end: u64, is_written: impl Fn(&U) -> bool) -> 
     let dirty = end < files.capacity()
         && (files.entry(end).is_some_and(|entry| is_written(&entry)) || end == files.start());
     if dirty { files.truncate(end) } else { Ok(()) }
+}
+
+/// Lets a queue begin with `first`; what it had is of a topic that was deleted.
+fn begin_anew(queue: &Queue, first: Entry) -> Result<(), StoreError> {
+    queue
+        .truncate(0)
+        .map_err(StoreError::io("cut the queue in", queue.dir()))?;
+    queue.restore(first);
+    Ok(())
 }
 
 /// A record's claim on a place in its queue.

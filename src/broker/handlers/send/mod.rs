@@ -403,13 +403,12 @@ fn push_one(
     }
     check_inner_batch(options, topic, &facts, sys_flag)?;
     let mut recall = 0..0;
-    let mut timing = Timing::Now;
     let half = is_half(header, &facts);
-    if facts.has_timer && facts.delay_level <= 0 && (half || is_plain(sys_flag)) {
-        let now_ms = broker.clock.now_ms();
-        timing = redirect::timing(Properties::new(&sends.properties), options, now_ms)?;
-        check_congestion(broker, options, timing, now_ms)?;
-    }
+    let timing = if facts.has_timer && facts.delay_level <= 0 && (half || is_plain(sys_flag)) {
+        when(broker, options, Properties::new(&sends.properties))?
+    } else {
+        Timing::Now
+    };
     let (stored_in, queue_id) = match (timing, dead) {
         // Its delay counts from the commit on.
         (_, dead) if half => {
@@ -473,6 +472,18 @@ fn push_one(
         half: None,
     });
     Ok(())
+}
+
+/// When a message that names its time is to be delivered.
+fn when(
+    broker: &Broker,
+    options: &BrokerOptions,
+    properties: Properties<'_>,
+) -> Result<Timing, Refusal> {
+    let now_ms = broker.clock.now_ms();
+    let timing = redirect::timing(properties, options, now_ms)?;
+    check_congestion(broker, options, timing, now_ms)?;
+    Ok(timing)
 }
 
 /// Whether the tick at which a message is due takes one more.
