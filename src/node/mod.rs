@@ -11,14 +11,14 @@ pub mod config;
 mod http;
 pub(crate) mod machine;
 mod ports;
+mod ready;
 pub mod saved;
 mod seeding;
 mod supervise;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,11 +32,13 @@ use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
 use config::HttpPort;
 use config::advertise::Told;
+use config::seed::Seed;
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
 use seeding::Ground;
 use supervise::Supervised;
 
+pub use ready::ReadyInfo;
 pub use seeding::Seeded;
 
 pub(crate) use crate::sys::Clock;
@@ -118,60 +120,6 @@ impl From<BrokerError> for NodeError {
     }
 }
 
-/// Where a node is reached and what it holds.
-#[derive(Clone, Debug)]
-pub struct ReadyInfo {
-    /// What it is.
-    pub role: Role,
-    /// Where the name server listens.
-    pub namesrv: Option<SocketAddr>,
-    /// Where the broker listens.
-    pub broker: Option<SocketAddr>,
-    /// Where it listens for requests that must not wait behind others.
-    pub broker_vip: Option<SocketAddr>,
-    /// Where it answers `/livez`, `/readyz` and `/metrics`.
-    pub http: Option<SocketAddr>,
-    /// The address clients are told to connect to.
-    pub advertised: Option<String>,
-    /// The broker's name.
-    pub broker_name: Option<String>,
-    /// The name servers the broker registers with.
-    pub name_servers: Vec<String>,
-    /// Topics created at the start, with their queues.
-    pub topics: Vec<(String, u32)>,
-    /// Groups created at the start.
-    pub groups: Vec<String>,
-    /// What became of the messages of the seed file, if there was one.
-    pub seeded: Option<Seeded>,
-    /// Whether sending to an unknown topic creates it.
-    pub creates_topics: bool,
-    /// Where the data is.
-    pub data_dir: PathBuf,
-    /// Whether the data disappears with the node.
-    pub ephemeral: bool,
-    /// Whether time stands still until it is moved.
-    pub virtual_clock: bool,
-}
-
-impl ReadyInfo {
-    /// The host under which a process of this machine reaches a listening address.
-    pub fn local_host(address: SocketAddr) -> String {
-        match address.ip() {
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            IpAddr::V4(ip) => ip.to_string(),
-        }
-    }
-
-    /// Whether only processes of this machine can connect.
-    pub fn loopback_only(&self) -> bool {
-        [self.namesrv, self.broker]
-            .into_iter()
-            .flatten()
-            .all(|address| address.ip().is_loopback())
-    }
-}
-
 /// A running node. Dropping it ends it like a crash; [`Node::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Node {
@@ -203,36 +151,8 @@ impl Node {
         } else {
             Clock::System
         };
-        let role = options.role;
-        let namesrv_claim = role
-            .has_name_server()
-            .then(|| Claim::new(options.listen, options.namesrv_port, "--port"))
-            .transpose()?;
-        let broker_claims = role
-            .has_broker()
-            .then(|| {
-                let ha = Some(options.broker.ha_listen_port).filter(|port| *port != 0);
-                broker_ports(options.listen, options.broker.listen_port, ha)
-            })
-            .transpose()?;
-        let mut ready = ReadyInfo {
-            role,
-            namesrv: None,
-            broker: None,
-            broker_vip: None,
-            http: None,
-            advertised: None,
-            broker_name: None,
-            name_servers: Vec::new(),
-            topics: Vec::new(),
-            groups: Vec::new(),
-            seeded: None,
-            creates_topics: options.broker.auto_create_topic_enable,
-            data_dir: options.data_dir().to_owned(),
-            ephemeral: options.ephemeral.is_some(),
-            virtual_clock: options.virtual_clock,
-        };
-
+        let (namesrv_claim, broker_claims) = claims(&options)?;
+        let mut ready = ReadyInfo::of(&options);
         let http = match http_claim(&options)? {
             Some(claim) => {
                 let watched = Arc::new(Watched::default());
@@ -260,12 +180,9 @@ impl Node {
                 peers: peers(&options.told, &broker_options),
                 ..options.namesrv
             };
-            // Brokers prove that they live in real time, whatever the time of the messages.
-            let name_server = NameServer::start(options, Clock::System)
-                .map_err(|error| NodeError::Role(error.to_string()))?;
-            let server = serve(claim, Arc::clone(&name_server))?;
-            ready.namesrv = Some(server.local_addr());
-            namesrv = Some((server, name_server));
+            let started = start_name_server(options, claim)?;
+            ready.namesrv = Some(started.0.local_addr());
+            namesrv = Some(started);
         }
         let mut broker = None;
         if let Some(claims) = broker_claims {
@@ -282,7 +199,6 @@ impl Node {
             ready.broker = Some(claims.main.address());
             ready.broker_vip = claims.vip.as_ref().map(Claim::address);
             let faults = options.faults.map(Arc::new);
-            let queues = u32::try_from(broker_options.default_topic_queue_nums).unwrap_or(1);
             let running = RunningBroker::start(
                 broker_options.clone(),
                 clock.clone(),
@@ -293,21 +209,11 @@ impl Node {
             ready.topics = running.create_topics(&options.topics);
             ready.groups = running.create_groups(&options.groups);
             running.register(&ready.name_servers).await;
-            if let (Some(seed), Some(namesrv), Some(broker)) =
-                (&options.seed, ready.namesrv, ready.broker)
-            {
-                let ground = Ground {
-                    namesrv,
-                    broker,
-                    queues,
-                    clock: &clock,
-                };
-                match seeding::sow(seed, ground).await {
-                    Ok(seeded) => ready.seeded = Some(seeded),
-                    Err(error) => {
-                        running.stop().await;
-                        return Err(error);
-                    }
+            match seeded(options.seed.as_ref(), &ready, &broker_options, &clock).await {
+                Ok(seeded) => ready.seeded = seeded,
+                Err(error) => {
+                    running.stop().await;
+                    return Err(error);
                 }
             }
             if let Some(faults) = &faults {
@@ -492,6 +398,54 @@ impl RunningBroker {
             );
         }
     }
+}
+
+/// Takes the ports of the roles, before anything is opened.
+fn claims(options: &NodeOptions) -> Result<(Option<Claim>, Option<BrokerPorts>), NodeError> {
+    let namesrv = options
+        .role
+        .has_name_server()
+        .then(|| Claim::new(options.listen, options.namesrv_port, "--port"))
+        .transpose()?;
+    let broker = options
+        .role
+        .has_broker()
+        .then(|| {
+            let ha = Some(options.broker.ha_listen_port).filter(|port| *port != 0);
+            broker_ports(options.listen, options.broker.listen_port, ha)
+        })
+        .transpose()?;
+    Ok((namesrv, broker))
+}
+
+fn start_name_server(
+    options: NamesrvOptions,
+    claim: Claim,
+) -> Result<(Server, Arc<NameServer>), NodeError> {
+    // Brokers prove that they live in real time, whatever the time of the messages.
+    let name_server = NameServer::start(options, Clock::System)
+        .map_err(|error| NodeError::Role(error.to_string()))?;
+    let server = serve(claim, Arc::clone(&name_server))?;
+    Ok((server, name_server))
+}
+
+/// Puts into the node what the seed file says, if there is one.
+async fn seeded(
+    seed: Option<&Seed>,
+    ready: &ReadyInfo,
+    broker: &BrokerOptions,
+    clock: &Clock,
+) -> Result<Option<Seeded>, NodeError> {
+    let (Some(seed), Some(namesrv), Some(at)) = (seed, ready.namesrv, ready.broker) else {
+        return Ok(None);
+    };
+    let ground = Ground {
+        namesrv,
+        broker: at,
+        queues: u32::try_from(broker.default_topic_queue_nums).unwrap_or(1),
+        clock,
+    };
+    seeding::sow(seed, ground).await.map(Some)
 }
 
 /// Who is told something else than the address that the broker registers.

@@ -285,4 +285,5 @@ fn requests_meet_the_faults_asked_for() {
 fn help() {
     golden::check("serve-help.txt", &golden::help(&["serve"]));
     golden::check("wait-help.txt", &golden::help(&["wait"]));
+    golden::check("advertise-help.txt", &golden::help(&["advertise"]));
 }

@@ -56,7 +56,8 @@ impl FromStr for HostPort {
         let odd = |c: char| {
             c.is_whitespace() || c.is_control() || matches!(c, '/' | '[' | ']' | ';' | ',' | '=')
         };
-        let good = !host.is_empty()
+        let good = (bare.is_none() || host.contains(':'))
+            && !host.is_empty()
             && !host.contains(odd)
             && (!host.contains(':') || host.parse::<IpAddr>().is_ok());
         if !good {

@@ -12,6 +12,7 @@ mod durable;
 mod layers;
 mod properties;
 mod resolve;
+mod retain;
 pub(crate) mod seed;
 mod yaml;
 
@@ -25,7 +26,8 @@ pub(crate) use layers::is_setting_variable;
 use crate::base::GroupName;
 pub use crate::broker::FaultSpec;
 pub use advertise::{Advertise, HostPort};
-pub use resolve::{NodeOptions, Retain, TopicSpec};
+pub use resolve::{NodeOptions, TopicSpec};
+pub use retain::Retain;
 use seed::Seed;
 
 /// The roles one process can play.
@@ -91,6 +93,7 @@ impl std::str::FromStr for HttpPort {
 
 /// What the command line says. `None` and empty mean "not said".
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Flags {
     /// `--role`.
     pub role: Role,

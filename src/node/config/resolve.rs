@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use tempfile::TempDir;
@@ -11,9 +10,10 @@ use tempfile::TempDir;
 use super::advertise::Told;
 use super::apache_keys::is_apache_key;
 use super::layers::{Given, Layers};
+use super::retain::Retain;
 use super::seed::Seed;
 use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
-use crate::base::units::{parse_bytes, parse_duration};
+use crate::base::units::parse_bytes;
 use crate::base::{GroupName, TopicName};
 use crate::broker::{BrokerOptions, BrokerRole, Faults, OptionError};
 use crate::namesrv::NamesrvOptions;
@@ -83,33 +83,6 @@ impl FromStr for TopicSpec {
             })
             .transpose()?;
         Ok(Self { name, queues })
-    }
-}
-
-/// How much of the log is kept, as `--retain` writes it: `1h` or `2GiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retain {
-    /// Files that were written to within so long.
-    For(Duration),
-    /// The newest so many bytes.
-    Bytes(u64),
-}
-
-impl FromStr for Retain {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // `10m` is minutes: sizes have a unit of their own here, and `M` is not one of time.
-        if let Ok(age) = parse_duration(text) {
-            return Ok(Self::For(age));
-        }
-        let bare = text.bytes().all(|byte| byte.is_ascii_digit());
-        match parse_bytes(text) {
-            Ok(bytes) if !bare => Ok(Self::Bytes(bytes)),
-            _ => {
-                Err("write a time (1h, 3d), a size (500MiB, 2GiB), or both with a comma".to_owned())
-            }
-        }
     }
 }
 

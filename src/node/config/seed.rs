@@ -100,7 +100,7 @@ impl TryFrom<RawTopic> for TopicSeed {
             return Err("queues: a number from 1 to 1024 is wanted".to_owned());
         }
         Ok(Self {
-            name: TopicName::parse(&raw.name).map_err(|error| error.to_string())?,
+            name: topic_name(&raw.name)?,
             queues: raw.queues,
             order: raw.order,
             attributes: raw.attributes,
@@ -113,7 +113,10 @@ impl Short for TopicSeed {
     const EXPECTED: &'static str = "a topic: NAME, NAME:QUEUES or a mapping";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let TopicSpec { name, queues } = text.parse()?;
+        let spec = text
+            .parse::<TopicSpec>()
+            .map_err(|error| format!("{text:?}: {error}"));
+        let TopicSpec { name, queues } = spec?;
         Ok(Self {
             name,
             queues,
@@ -156,7 +159,7 @@ impl Short for GroupSeed {
     const EXPECTED: &'static str = "a group: NAME or a mapping";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let name = GroupName::parse(text).map_err(|error| error.to_string())?;
+        let name = GroupName::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
         Ok(Self {
             config: SubscriptionGroupConfig {
                 group_name: name.to_string(),
@@ -204,7 +207,7 @@ impl TryFrom<RawMessage> for MessageSeed {
         }
         let delay = raw.delay.as_deref().map(parse_duration).transpose();
         Ok(Self {
-            topic: TopicName::parse(&raw.topic).map_err(|error| error.to_string())?,
+            topic: topic_name(&raw.topic)?,
             body: match raw.body {
                 Value::Null => Vec::new(),
                 Value::String(text) => text.into_bytes(),
@@ -219,6 +222,10 @@ impl TryFrom<RawMessage> for MessageSeed {
             order_key: raw.order_key,
         })
     }
+}
+
+fn topic_name(text: &str) -> Result<TopicName, String> {
+    TopicName::parse(text).map_err(|error| format!("{text:?}: {error}"))
 }
 
 /// An entry of a list that has a short form beside the mapping.

@@ -106,7 +106,7 @@ fn the_log_is_kept_short_at_any_hour() {
     };
     let hour = Some(Duration::from_hours(1));
     let store = keep(hour, None);
-    for body in numbered(300) {
+    for body in numbered(900) {
         send(&store, "T", 0, &body);
     }
     store.shared.checkpoint().unwrap();
