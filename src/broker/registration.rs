@@ -12,9 +12,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Broker;
 use super::options::BrokerOptions;
+use super::replication::rival;
 use crate::base::Watermark;
 use crate::protocol::body::lists::KVTable;
 use crate::protocol::body::register::RegisterBrokerBody;
@@ -34,6 +36,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const UNREGISTER_LIMIT: Duration = Duration::from_secs(3);
 /// A name server that could not be told is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
+/// A round of registration looks for another master of this name unless the last look was as recent as this.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
 
 /// The broker's side of a connection to a name server, which asks nothing of it.
 struct Silent;
@@ -113,9 +117,14 @@ impl Registrar {
 /// Registers in rounds for as long as the broker runs.
 pub(crate) async fn run(broker: Arc<Broker>) {
     let mut complained = false;
+    let mut looked = None;
     loop {
         let ticket = broker.registrar.latest();
         let options = broker.options.load();
+        if looked.is_none_or(|at: Instant| at.elapsed() > LOOK_EVERY) {
+            rival::look(&broker).await;
+            looked = Some(Instant::now());
+        }
         let failures = round(&broker, &options).await;
         broker.registrar.done.advance(ticket);
         let period = Duration::from_millis(options.register_name_server_period);
@@ -144,6 +153,11 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 
 /// Registers with every name server at once; returns what went wrong.
 async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String> {
+    if broker.replication.is_fenced() {
+        // Its place is another's: whoever asked for a round need not wait, and clients are not led here.
+        broker.registrar.reached.advance(1);
+        return Vec::new();
+    }
     let body = match registration_body(broker, options) {
         Ok(body) => bytes::Bytes::from(body),
         Err(error) => return vec![error.to_string()],

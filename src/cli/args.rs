@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::output::{ColorChoice, Format};
 use super::{
     acl, advertise, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx,
-    dlq, doctor, explain, generate, group, inspect, man, mqadmin, msg, nsconf, send, serve, topic,
-    trace, wait, why,
+    dlq, doctor, explain, failover, generate, group, inspect, man, mqadmin, msg, nsconf, send,
+    serve, topic, trace, wait, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Why(why::Args),
     Explain(explain::Args),
     Broker(broker::Args),
+    Failover(failover::Args),
     Cluster(cluster::Args),
     Nsconf(nsconf::Args),
     Acl(acl::Args),

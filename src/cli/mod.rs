@@ -22,6 +22,7 @@ mod dlq;
 mod doctor;
 mod exit;
 mod explain;
+mod failover;
 mod gather;
 mod generate;
 mod group;
@@ -230,6 +231,7 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
         Command::Why(args) => why::run(&args, &context),
         Command::Explain(args) => explain::run(&args, &context),
         Command::Broker(args) => broker::run(args, &context),
+        Command::Failover(args) => failover::run(args, &context),
         Command::Cluster(args) => cluster::run(&args, &context),
         Command::Nsconf(args) => nsconf::run(args, &context),
         Command::Acl(args) => acl::run(args, &context),

@@ -326,6 +326,7 @@ impl RunningBroker {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         tell_recovery(&report);
+        broker.yield_to_rival().await;
         match Self::listen(&broker, claims, faults) {
             Ok(servers) => Ok(Self { broker, servers }),
             Err(refused) => {

@@ -8,6 +8,7 @@
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
+mod failover;
 mod group;
 mod majority;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,7 @@
 //! * [`follow`] copies the master's tables (topics, groups, offsets, ...) over the remoting protocol;
 //! * [`replicas`] is the table of slaves, a plain struct;
 //! * [`epochs`] is the history of the log, in Apache's file, and where two histories part;
+//! * [`rival`] is how a master that returns hears that another has taken its place;
 //! * [`state`] is what a change of roles leaves behind on the disk;
 //! * [`status`] tells all this to administrators, as Apache does; [`command`] is what gives a broker its role.
 //!
@@ -42,6 +43,7 @@ pub(crate) mod epochs;
 pub(crate) mod follow;
 pub(crate) mod master;
 pub(crate) mod replicas;
+pub(crate) mod rival;
 mod role;
 pub(crate) mod slave;
 pub(crate) mod state;

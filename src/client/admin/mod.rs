@@ -16,6 +16,7 @@ mod group;
 mod message;
 mod namesrv;
 mod offset;
+mod replication;
 mod stats;
 mod topic;
 
@@ -39,7 +40,10 @@ pub use crate::protocol::body::connection::{
 pub use crate::protocol::body::consume::{
     CMResult, ConsumeMessageDirectlyResult, ConsumeQueueData, QueryConsumeQueueResponseBody,
 };
-pub use crate::protocol::body::ha::{HAConnectionRuntimeInfo, HARuntimeInfo};
+pub use crate::protocol::body::ha::{
+    EpochEntry, EpochEntryCache, HAConnectionRuntimeInfo, HARuntimeInfo, MasterStatus,
+    ReplicaStatus, ReplicationStatus,
+};
 pub use crate::protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData,
 };

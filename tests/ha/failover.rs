@@ -1,0 +1,201 @@
+//! `rmq failover` against brokers as real processes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rmq::protocol::codes::ResponseCode;
+use serde_json::Value;
+
+use crate::group::{Member, wait_for, wait_until_equal};
+use crate::support::node::NodeProcess;
+use crate::{SETTINGS, send_many, send_one};
+
+const NAME: &str = "pair";
+
+/// A name server, a master and a slave.
+struct Pair {
+    name_server: NodeProcess,
+    master: Member,
+    slave: Member,
+}
+
+impl Pair {
+    fn start(root: &Path) -> Self {
+        let name_server = NodeProcess::start_with(
+            &root.join("namesrv"),
+            &["--role", "namesrv", "--port", "0"],
+            &[],
+        );
+        let at = format!("namesrvAddr={}", name_server.name_server);
+        let settings = [SETTINGS, &["brokerName=pair", &at]].concat();
+        let mut master = Member::new(root, "master", None, &settings);
+        let mut slave = Member::new(root, "slave", Some(&master), &settings);
+        master.start();
+        slave.start();
+        send_many(&master, 100);
+        wait_until_equal(&master, &slave);
+        Self {
+            name_server,
+            master,
+            slave,
+        }
+    }
+
+    fn rmq(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rmq"));
+        command.arg("failover").args(args).args(["-o", "json"]);
+        let name_server = self.name_server.name_server.to_string();
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RMQ_")) {
+            command.env_remove(name);
+        }
+        let output = command
+            .args(["--namesrv", &name_server])
+            .stdin(std::process::Stdio::null())
+            .output();
+        output.unwrap()
+    }
+
+    fn good(&self, args: &[&str]) -> Value {
+        let output = self.rmq(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn refused(&self, args: &[&str], code: i32) -> String {
+        let output = self.rmq(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_nobody_is_asked_in_scripts() {
+    let root = tempfile::tempdir().unwrap();
+    let pair = Pair::start(root.path());
+    let before = (pair.master.status(), pair.slave.status().role);
+    let steps = pair.good(&["promote", NAME, "--dry-run"]);
+    let actions: Vec<_> = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| &step["action"])
+        .collect();
+    let expected = [
+        "fence",
+        "catch-up",
+        "promote",
+        "follow",
+        "route",
+        "test-send",
+    ];
+    assert_eq!(actions, expected);
+    assert_eq!(pair.good(&["plan", NAME]), steps);
+    assert!(pair.refused(&["promote", NAME], 2).contains("--yes"));
+    let after = (pair.master.status(), pair.slave.status().role);
+    assert_eq!(
+        (before.0.promised, before.0.role, before.1),
+        (after.0.promised, after.0.role, after.1)
+    );
+    assert_eq!(
+        send_one(&pair.master, "still master"),
+        ResponseCode::SUCCESS
+    );
+}
+
+#[test]
+fn a_living_master_is_fenced_and_the_place_can_be_changed_back() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(root.path());
+    pair.good(&["promote", NAME, "--yes"]);
+    assert_eq!(send_one(&pair.slave, "new"), ResponseCode::SUCCESS);
+    assert_ne!(send_one(&pair.master, "old"), ResponseCode::SUCCESS);
+    // It comes back with its old configuration.
+    pair.master.kill();
+    pair.master.start();
+    assert_eq!(pair.master.status().role, "SLAVE");
+    assert_ne!(send_one(&pair.master, "old"), ResponseCode::SUCCESS);
+    wait_until_equal(&pair.slave, &pair.master);
+    pair.good(&["switch-back", NAME, "--yes"]);
+    assert_eq!(send_one(&pair.master, "again"), ResponseCode::SUCCESS);
+    assert_ne!(send_one(&pair.slave, "no"), ResponseCode::SUCCESS);
+    // What is done is found done.
+    let to = pair.master.address().to_string();
+    let steps = pair.good(&["promote", NAME, "--to", &to, "--yes"]);
+    assert!(
+        steps
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["result"] != "failed")
+    );
+    let drill = pair.good(&["drill", NAME, "--yes"]);
+    assert_eq!(drill[0]["lost"], 0);
+    assert!(drill[0]["acknowledged"].as_u64().unwrap() > 0);
+    assert_eq!(
+        send_one(&pair.master, "master as before"),
+        ResponseCode::SUCCESS
+    );
+}
+
+#[test]
+fn a_killed_masters_place_is_taken_and_it_returns_fenced() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(root.path());
+    pair.master.kill();
+    wait_for("the name server misses it", || {
+        let output = pair.rmq(&["plan", NAME]);
+        (output.status.code() == Some(0)).then_some(())
+    });
+    pair.good(&["promote", NAME, "--yes"]);
+    assert_eq!(send_one(&pair.slave, "new"), ResponseCode::SUCCESS);
+    for _ in 0..2 {
+        pair.master.start();
+        assert_ne!(send_one(&pair.master, "old"), ResponseCode::SUCCESS);
+        assert!(pair.master.status().fenced);
+        pair.master.kill();
+    }
+    pair.master.start();
+    assert!(
+        pair.master.log().contains("rmq failover add-replica"),
+        "{}",
+        pair.master.log()
+    );
+    let address = pair.master.address().to_string();
+    pair.good(&["add-replica", NAME, &address, "--yes"]);
+    wait_until_equal(&pair.slave, &pair.master);
+    let rows = pair.good(&["status", NAME]);
+    assert!(
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["inSync"] == true),
+        "{rows}"
+    );
+}
+
+#[test]
+fn acknowledged_messages_are_given_up_only_by_their_number() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(root.path());
+    pair.slave.kill();
+    send_many(&pair.master, 7);
+    // It follows nobody, so it stays behind.
+    let nobody = "haMasterAddress=127.0.0.1:1";
+    pair.slave.set(nobody);
+    pair.slave.start();
+    wait_for("the name server knows it", || {
+        let rows: Value = serde_json::from_slice(&pair.rmq(&["status", NAME]).stdout).ok()?;
+        let rows = rows.as_array()?;
+        (rows.len() == 2 && rows.iter().any(|row| row["losesMessages"] == 7)).then_some(())
+    });
+    let said = pair.refused(&["promote", NAME, "--yes"], 7);
+    assert!(said.contains("lacks 7 acknowledged messages"), "{said}");
+    pair.refused(&["promote", NAME, "--yes", "--lose", "6"], 7);
+    assert_eq!(
+        send_one(&pair.master, "still master"),
+        ResponseCode::SUCCESS
+    );
+    pair.good(&["promote", NAME, "--yes", "--lose", "8"]);
+    assert_eq!(send_one(&pair.slave, "new"), ResponseCode::SUCCESS);
+    assert_ne!(send_one(&pair.master, "old"), ResponseCode::SUCCESS);
+}
