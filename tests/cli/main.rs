@@ -11,6 +11,7 @@ mod contract;
 mod dlq;
 mod doctor;
 mod explain;
+mod failover;
 mod generated;
 mod golden;
 mod messages;

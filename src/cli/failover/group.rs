@@ -213,6 +213,10 @@ pub(super) async fn survey(
         Some(name) => vec![name.to_owned()],
         None => listed.keys().cloned().collect(),
     };
+    if names.is_empty() {
+        return Err(CliError::not_found("no name server knows a broker")
+            .hint("brokers register within 30 s of their start; is this the right name server?"));
+    }
     let mut groups = Vec::new();
     for name in names {
         let places = listed.get(&name).cloned().unwrap_or_default();

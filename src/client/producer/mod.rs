@@ -276,8 +276,17 @@ impl Producer {
     ) -> Result<(MessageQueue, Reply), ClientError> {
         let limit = self.0.options.send_timeout;
         let route = self.0.shared.routes.for_sending(&parcel.topic).await?;
-        let reply = self.attempt(&route, queue, parcel, limit, limit).await?;
-        Ok((queue.clone(), reply))
+        let deadline = Instant::now() + limit;
+        match self.attempt(&route, queue, parcel, limit, limit).await {
+            Ok(reply) => Ok((queue.clone(), reply)),
+            Err(error) => {
+                // The queue may have another master by now, whom the next message then finds.
+                if error.is_retried_elsewhere() {
+                    self.look_again(&parcel.topic, deadline).await;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// There is no other broker to go to, as far as is known. Perhaps there is by now.
