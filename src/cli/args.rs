@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    acl, advertise, broker, cheat, check, client, clock, cluster, completion, config, consume, ctx,
-    dlq, doctor, explain, failover, generate, group, inspect, man, mqadmin, msg, nsconf, send,
-    serve, topic, trace, wait, why,
+    acl, advertise, bench, broker, cheat, check, client, clock, cluster, completion, config, consume,
+    ctx, dlq, doctor, explain, failover, generate, group, inspect, man, mqadmin, msg, nsconf,
+    recording, send, serve, snapshot, top, topic, trace, wait, why,
 };
 
 const EXIT_CODES: &str = "\
@@ -95,6 +95,11 @@ pub(crate) enum Command {
     Check(check::Args),
     Wait(wait::Args),
     Advertise(advertise::Args),
+    Record(recording::RecordArgs),
+    Replay(Box<recording::ReplayArgs>),
+    Snapshot(snapshot::Args),
+    Bench(Box<bench::Args>),
+    Top(top::Args),
     Clock(clock::Args),
     Ctx(ctx::Args),
     Config(config::Args),
@@ -114,6 +119,7 @@ impl Command {
             self,
             Self::Serve(_)
                 | Self::Inspect(_)
+                | Self::Snapshot(_)
                 | Self::Ctx(_)
                 | Self::Cheat(_)
                 | Self::Completion(_)

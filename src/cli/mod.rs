@@ -8,6 +8,7 @@
 mod acl;
 mod advertise;
 mod args;
+mod bench;
 mod broker;
 mod cheat;
 mod check;
@@ -34,13 +35,16 @@ mod msg;
 mod nsconf;
 mod output;
 mod plan;
+mod recording;
 mod records;
 mod send;
 mod serve;
 mod settings;
 mod shell;
+mod snapshot;
 mod targets;
 mod times;
+mod top;
 mod topic;
 mod trace;
 mod wait;
@@ -235,6 +239,11 @@ fn run_line(args: Vec<OsString>) -> ExitCode {
         Command::Cluster(args) => cluster::run(&args, &context),
         Command::Nsconf(args) => nsconf::run(args, &context),
         Command::Acl(args) => acl::run(args, &context),
+        Command::Record(args) => recording::record(&args, &context),
+        Command::Replay(args) => recording::replay(&args, &context),
+        Command::Snapshot(args) => snapshot::run(&args, &context),
+        Command::Bench(args) => bench::run(&args, &context),
+        Command::Top(args) => top::run(&args, &context),
         Command::Check(args) => check::run(&args, &context),
         Command::Mqadmin(args) => match mqadmin::translate(&args, &context.flags) {
             Ok(Translated::Line(line)) => return run_line(line),

@@ -4,6 +4,7 @@
 mod admin;
 #[cfg(unix)]
 mod advertise;
+mod bench;
 mod clock;
 mod config;
 mod consume;
@@ -15,10 +16,12 @@ mod failover;
 mod generated;
 mod golden;
 mod messages;
+mod recording;
 mod send;
 mod serve;
 #[cfg(unix)]
 mod serve_for_tests;
+mod snapshot;
 mod wait;
 
 #[path = "../support/mod.rs"]
@@ -54,4 +57,18 @@ fn stdout(output: &Output) -> String {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The help of a command is the text kept in `tests/cli/help`.
+fn golden_help(name: &str, command: &[&str]) {
+    let output = run(command.iter().chain(&["--help"]));
+    assert_eq!(output.status.code(), Some(0));
+    let help = stdout(&output);
+    let path = format!("{}/tests/cli/help/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        help == expected,
+        "the help has changed; if it is meant so: COLUMNS=100 rmq {} --help > {path}\n{help}",
+        command.join(" ")
+    );
 }

@@ -11,7 +11,7 @@ mod args;
 mod dump;
 mod format;
 mod print;
-mod range;
+pub(crate) mod range;
 mod run;
 mod source;
 mod tally;

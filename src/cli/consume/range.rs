@@ -5,7 +5,7 @@ use crate::cli::times::parse_time;
 use crate::client::{ReadFrom, StartFrom};
 
 /// Reads `--from`: a name, the last so many, an offset, or a time.
-pub(super) fn parse_from(text: &str, now_ms: i64) -> Result<ReadFrom, CliError> {
+pub(crate) fn parse_from(text: &str, now_ms: i64) -> Result<ReadFrom, CliError> {
     match text {
         "earliest" | "begin" | "start" => return Ok(ReadFrom::Earliest),
         "latest" | "end" => return Ok(ReadFrom::Latest),
@@ -31,15 +31,15 @@ pub(super) fn parse_from(text: &str, now_ms: i64) -> Result<ReadFrom, CliError> 
 
 /// Where reading ends; nothing in it: at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct To {
+pub(crate) struct To {
     /// The last wanted time, in milliseconds since 1970.
-    pub(super) ms: Option<i64>,
+    pub(crate) ms: Option<i64>,
     /// The last wanted offset of each queue.
-    pub(super) offset: Option<i64>,
+    pub(crate) offset: Option<i64>,
 }
 
 /// Reads `--to`: an offset, a time, or the end.
-pub(super) fn parse_to(text: &str, now_ms: i64) -> Result<To, CliError> {
+pub(crate) fn parse_to(text: &str, now_ms: i64) -> Result<To, CliError> {
     if text == "end" || text == "latest" {
         return Ok(To::default());
     }

@@ -22,7 +22,7 @@ mod source;
 mod summary;
 mod timer;
 mod top;
-mod watch;
+pub(crate) mod watch;
 
 use std::io;
 use std::path::Path;

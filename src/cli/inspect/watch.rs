@@ -12,14 +12,14 @@ use crate::cli::{Context, interrupted};
 use crate::store::layout::SegmentFile;
 
 /// Notices Ctrl-C while a command reads files. The first one ends the reading, a second one the process.
-pub(super) struct Stop {
+pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
     /// Listens for as long as this is kept.
     _runtime: Runtime,
 }
 
 impl Stop {
-    pub(super) fn listen() -> Result<Self, CliError> {
+    pub(crate) fn listen() -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -37,7 +37,7 @@ impl Stop {
     }
 
     /// Whether Ctrl-C was pressed.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 }

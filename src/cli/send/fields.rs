@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The way to a value in a JSON document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
+pub(crate) struct Path {
     text: String,
     steps: Vec<Step>,
 }
@@ -17,7 +17,7 @@ enum Step {
 
 impl Path {
     /// Reads a path; the dot at its start may be left out.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("write a path like .id or .order.lines[0], not {text:?}");
         let mut steps = Vec::new();
         let mut rest = text.trim();
@@ -77,6 +77,26 @@ impl Path {
     }
 }
 
+impl Path {
+    /// Puts `value` in the place of the one that is there. `false` if there is none: nothing is added.
+    pub(crate) fn replace_in(&self, document: &mut Value, value: &Value) -> bool {
+        let mut place = Some(document);
+        for step in &self.steps {
+            place = place.and_then(|place| match step {
+                Step::Field(name) => place.get_mut(name),
+                Step::Nth(nth) => place.get_mut(nth),
+            });
+        }
+        match place {
+            Some(place) => {
+                *place = value.clone();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
@@ -102,6 +122,19 @@ mod tests {
         assert_eq!(find(".a.b[1].c"), Ok(None));
         assert_eq!(find(".id.deeper"), Ok(None));
         assert!(find(".a").is_err());
+    }
+
+    #[test]
+    fn values_are_replaced_and_never_added() {
+        let mut document = json!({"card": 1, "lines": [{"pan": "x"}]});
+        let mut set = |path: &str| {
+            Path::parse(path)
+                .unwrap()
+                .replace_in(&mut document, &json!("*"))
+        };
+        assert!(set(".card") && set(".lines[0].pan"));
+        assert!(!set(".other") && !set(".lines[1].pan") && !set(".card.deeper"));
+        assert_eq!(document, json!({"card": "*", "lines": [{"pan": "*"}]}));
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Flow<'_> {
                 }
             };
             let queue = match &item.order_key {
+                _ if item.queue.is_some() => Ok(item.queue),
                 None => Ok(self.target.clone()),
                 Some(key) => {
                     if queues.is_none() {

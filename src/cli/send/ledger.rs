@@ -38,14 +38,14 @@ const DONE: [&str; 2] = ["stored", "sent"];
 
 /// Writes the report.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     path: PathBuf,
     out: BufWriter<File>,
 }
 
 impl Ledger {
     /// Begins a new report, or goes on with one.
-    pub(super) fn open(path: &Path, go_on: bool) -> Result<Self, CliError> {
+    pub(crate) fn open(path: &Path, go_on: bool) -> Result<Self, CliError> {
         let open = || -> io::Result<File> {
             let mut file = File::options()
                 .create(true)
@@ -102,7 +102,7 @@ fn wrong(path: &Path, error: &io::Error) -> CliError {
 
 /// The messages an earlier run has seen stored, as runs of neighbours.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(crate) struct Done {
     path: PathBuf,
     /// First number of a run: its last number, and the checksum of the first one.
     runs: BTreeMap<u64, (u64, Option<u32>)>,
@@ -111,7 +111,7 @@ pub(super) struct Done {
 
 impl Done {
     /// Reads a report.
-    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let file = File::options()
             .read(true)
             .open(path)
@@ -170,12 +170,12 @@ impl Done {
     }
 
     /// How many messages were found in it.
-    pub(super) fn skipped(&self) -> Arc<AtomicU64> {
+    pub(crate) fn skipped(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.skipped)
     }
 
     /// Whether this message is stored already. An error if the report is about another input.
-    pub(super) fn contains(&self, place: Place) -> Result<bool, CliError> {
+    pub(crate) fn contains(&self, place: Place) -> Result<bool, CliError> {
         let run = self.runs.range(..=place.number).next_back();
         let Some((first, (last, crc))) = run else {
             return Ok(false);

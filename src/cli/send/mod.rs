@@ -27,21 +27,23 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub(crate) use args::Args;
+pub(crate) use fields::Path as FieldPath;
+pub(crate) use ledger::{Done, Ledger};
+pub(crate) use pace::{Pace, Rate};
+pub(crate) use source::{Item, Place};
 
 use super::Context;
 use super::exit::{CliError, Exit};
 use super::output::Unit;
 use super::times::parse_time;
-use crate::client::{Client, ClientOptions, Compression, MessageQueue, ProducerOptions};
+use crate::client::{Client, ClientOptions, Compression, MessageQueue, Producer, ProducerOptions};
 use args::Compress;
 use carry::Carrier;
 use dress::Dress;
 use flow::Flow;
-use ledger::{Done, Ledger};
-use pace::Pace;
 use plan::{Batching, Plan};
 use report::{Receipts, Report};
-use source::{Item, Maker, Source};
+use source::{Maker, Source};
 
 /// Chunks of messages that are made ahead of need.
 const CHUNKS_AHEAD: usize = 4;
@@ -183,6 +185,57 @@ async fn send(
         report: Report::new(options, context),
     };
     flow.run(input.items).await
+}
+
+/// Messages from somewhere else than the input of `rmq send`, sent and told about in the same way.
+pub(crate) struct Job {
+    /// The messages, as they are to leave.
+    pub(crate) items: mpsc::Receiver<Vec<Item>>,
+    /// How many there will be, if that is known.
+    pub(crate) total: Option<u64>,
+    /// How many are left out, because an earlier run has seen them stored.
+    pub(crate) skipped: Arc<AtomicU64>,
+    /// Where the outcome of each is written.
+    pub(crate) ledger: Option<Ledger>,
+    /// No faster than this.
+    pub(crate) rate: Option<Rate>,
+    /// Requests under way at a time.
+    pub(crate) window: u32,
+    /// Print a receipt for each.
+    pub(crate) receipts: bool,
+}
+
+impl Job {
+    /// Sends what comes, until it ends, something stops it or the user does.
+    pub(crate) async fn run(self, producer: Producer, context: &Context) -> Result<Exit, CliError> {
+        let line = |row: &Value| report::line(row, context);
+        let options = report::Options {
+            receipts: if self.receipts {
+                Receipts::Rows(context.output.listing(report::COLUMNS, &line))
+            } else {
+                Receipts::Nothing
+            },
+            ledger: self.ledger,
+            progress: context
+                .output
+                .progress(self.total.unwrap_or(0), Unit::Count),
+            total: self.total.filter(|total| *total != 1),
+            skipped: self.skipped,
+            fail_fast: false,
+        };
+        let flow = Flow {
+            carrier: Carrier::new(producer.clone(), false, self.window),
+            producer,
+            topic: String::new(),
+            target: None,
+            plan: Plan::new(Batching::Auto {
+                alone_from: 64 << 10,
+            }),
+            pace: Pace::new(self.rate, tokio::time::Instant::now()),
+            report: Report::new(options, context),
+        };
+        flow.run(self.items).await
+    }
 }
 
 fn open_ledger(args: &Args) -> Result<Option<Ledger>, CliError> {

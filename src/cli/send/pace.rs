@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 /// A number of messages and the time they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Rate {
+pub(crate) struct Rate {
     count: u32,
     per: Duration,
 }
 
 impl Rate {
     /// Reads `200/s`, `5/m`, `1/h` or `200` (a second).
-    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
         let per = match unit.trim() {
             "s" | "sec" => 1,
@@ -31,16 +31,27 @@ impl Rate {
     }
 
     /// When message number `nth`, counted from 0, may leave after the start.
-    fn due(self, nth: u64) -> Duration {
+    pub(crate) fn due(self, nth: u64) -> Duration {
         let nanos = u128::from(nth) * self.per.as_nanos() / u128::from(self.count);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.per.as_secs() {
+            1 => "s",
+            60 => "m",
+            _ => "h",
+        };
+        write!(f, "{}/{unit}", self.count)
     }
 }
 
 /// Keeps to a rate, or to none. Time that was not used is not made up for: after a pause messages leave at the rate,
 /// not all at once.
 #[derive(Debug)]
-pub(in crate::cli) struct Pace {
+pub(crate) struct Pace {
     rate: Option<Rate>,
     /// When the count began.
     began: Instant,
@@ -51,7 +62,7 @@ pub(in crate::cli) struct Pace {
 const SLACK: Duration = Duration::from_millis(100);
 
 impl Pace {
-    pub(in crate::cli) fn new(rate: Option<Rate>, now: Instant) -> Self {
+    pub(crate) fn new(rate: Option<Rate>, now: Instant) -> Self {
         Self {
             rate,
             began: now,
@@ -60,7 +71,7 @@ impl Pace {
     }
 
     /// How many messages may leave now, at most `wanted`.
-    pub(in crate::cli) fn allowed(&mut self, wanted: usize, now: Instant) -> usize {
+    pub(crate) fn allowed(&mut self, wanted: usize, now: Instant) -> usize {
         let Some(rate) = self.rate else { return wanted };
         let elapsed = now.saturating_duration_since(self.began);
         if rate.due(self.sent) + SLACK < elapsed {
@@ -76,12 +87,12 @@ impl Pace {
     }
 
     /// So many have left.
-    pub(in crate::cli) fn left(&mut self, count: usize) {
+    pub(crate) fn left(&mut self, count: usize) {
         self.sent += count as u64;
     }
 
     /// When the next one may leave, if there is a rate.
-    pub(in crate::cli) fn next_at(&self) -> Option<Instant> {
+    pub(crate) fn next_at(&self) -> Option<Instant> {
         self.rate.map(|rate| self.began + rate.due(self.sent))
     }
 }

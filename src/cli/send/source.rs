@@ -16,7 +16,7 @@ use super::ledger::Done;
 use super::template::Template;
 use crate::cli::exit::CliError;
 use crate::cli::records;
-use crate::client::Message;
+use crate::client::{Message, MessageQueue};
 use crate::node::Clock;
 
 /// How much is read at a time.
@@ -28,23 +28,25 @@ const CHUNK: usize = 1000;
 
 /// One message of the input, or what was wrong with it.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) place: Place,
-    pub(super) message: Result<Message, CliError>,
+pub(crate) struct Item {
+    pub(crate) place: Place,
+    pub(crate) message: Result<Message, CliError>,
     /// Messages with one key stay in order.
-    pub(super) order_key: Option<String>,
+    pub(crate) order_key: Option<String>,
+    /// The queue it goes to, whatever its key; none: by the key, or any.
+    pub(crate) queue: Option<MessageQueue>,
 }
 
 /// Which part of the input it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Counted from 1; empty lines count.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Where it begins in the input, in bytes.
-    pub(super) offset: Option<u64>,
+    pub(crate) offset: Option<u64>,
     /// CRC-32 of its bytes, by which a later run knows it again; none for bodies that are made anew each time.
-    pub(super) crc: Option<u32>,
-    pub(super) is_line: bool,
+    pub(crate) crc: Option<u32>,
+    pub(crate) is_line: bool,
 }
 
 impl std::fmt::Display for Place {
@@ -354,6 +356,7 @@ impl Chunks {
             place,
             message,
             order_key,
+            queue: None,
         });
         if self.chunk.len() >= CHUNK {
             return self.flush();
