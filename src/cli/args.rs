@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
 use super::{
-    acl, advertise, bench, broker, cheat, check, client, clock, cluster, completion, config, consume,
-    ctx, dlq, doctor, explain, failover, generate, group, inspect, man, mqadmin, msg, nsconf,
-    recording, send, serve, snapshot, top, topic, trace, wait, why,
+    acl, advertise, bench, broker, cheat, check, client, clock, cluster, completion, config,
+    consume, ctx, dlq, doctor, explain, failover, generate, group, inspect, man, mqadmin, msg,
+    nsconf, recording, send, serve, snapshot, top, topic, trace, wait, why,
 };
 
 const EXIT_CODES: &str = "\

@@ -26,7 +26,7 @@ pub(super) enum Counted {
 /// How often a consumer looks whether it is over.
 const LOOK: Duration = Duration::from_millis(100);
 /// The longest it may take until the members of a group have shared the queues.
-const SHARED_WITHIN: Duration = Duration::from_secs(60);
+const SHARED_WITHIN: Duration = Duration::from_mins(1);
 
 /// Which messages have come.
 struct Seen {

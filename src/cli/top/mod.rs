@@ -134,14 +134,14 @@ async fn once(
     }
     let second = Look::take(&args.targets, admin).await?;
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|filter| fits(filter, name));
-    let rows = arranged(second.rows(Some(&first)), args.sort, wanted);
+    let rows = arranged(&second.rows(Some(&first)), args.sort, wanted);
     let silent = rows.iter().any(|row| row.error.is_some());
     context.output.rows(COLUMNS, rows.iter().map(Row::value))?;
     Ok(if silent { Exit::Partial } else { Exit::Ok })
 }
 
 /// Groups first, then topics, then brokers, each sorted.
-fn arranged(rows: Vec<Row>, sort: Sort, wanted: impl Fn(&str) -> bool) -> Vec<Row> {
+fn arranged(rows: &[Row], sort: Sort, wanted: impl Fn(&str) -> bool) -> Vec<Row> {
     let mut arranged = Vec::with_capacity(rows.len());
     for kind in ["group", "topic", "broker"] {
         let chosen = rows.iter();
@@ -175,7 +175,7 @@ mod tests {
             row("topic", "t2", None, Some(5.0)),
         ];
         let names = |sort, filter: &str| -> Vec<String> {
-            let rows = arranged(rows.clone(), sort, |name| name.contains(filter));
+            let rows = arranged(&rows, sort, |name| name.contains(filter));
             rows.into_iter().map(|row| row.name).collect()
         };
         assert_eq!(names(Sort::Lag, ""), ["b", "a", "t1", "t2", "x"]);

@@ -145,7 +145,7 @@ impl State {
             return Vec::new();
         };
         let filter = self.filter.as_str();
-        arranged(last.rows(self.looks.0.as_ref()), self.sort, |name| {
+        arranged(&last.rows(self.looks.0.as_ref()), self.sort, |name| {
             filter.is_empty() || name.contains(filter) || fits(filter, name)
         })
     }
