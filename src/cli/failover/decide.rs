@@ -173,7 +173,7 @@ fn follow(group: &Group, target: &Member) -> Vec<(String, i64, bool)> {
     let mut all = Vec::new();
     for (member, known) in others {
         let own = member.id.filter(|id| *id > 0 && known.is_slave());
-        let id = own.unwrap_or_else(|| (1..).find(|id| !used.contains(id)).unwrap_or(1));
+        let id = own.unwrap_or_else(|| (1..=i64::MAX).find(|id| !used.contains(id)).unwrap_or(1));
         used.insert(id);
         let follows = known.is_slave() && known.master.as_deref() == Some(&target.address);
         all.push((member.address.clone(), id, follows));

@@ -193,7 +193,7 @@ fn free_id(group: &Group, address: &str) -> i64 {
         others.any(|member| member.id == Some(id))
     };
     own.filter(|id| *id > 0 && !used(*id))
-        .unwrap_or_else(|| (1..).find(|id| !used(*id)).unwrap_or(1))
+        .unwrap_or_else(|| (1..=i64::MAX).find(|id| !used(*id)).unwrap_or(1))
 }
 
 /// Waits until a replica has what its master has.
