@@ -108,16 +108,14 @@ fn row(group: &Group, member: &Member, loss: &Loss, problem: Option<String>) -> 
     let known = member.known();
     let behind = group.behind(member);
     let newest = group.answering().map(|(_, known)| known.stored_ms).max();
-    let behind_ms = known
-        .zip(newest)
-        .zip(behind)
-        .map(|((known, newest), behind)| {
-            if behind == 0 || known.stored_ms == 0 {
-                0
-            } else {
-                (newest - known.stored_ms).max(0)
-            }
-        });
+    let behind_ms = match (known, newest, behind) {
+        (_, _, Some(0)) => Some(0),
+        // Apache's brokers do not tell when they stored the last message, and an empty log has none.
+        (Some(known), Some(newest), Some(_)) if known.stored_ms > 0 => {
+            Some((newest - known.stored_ms).max(0))
+        }
+        _ => None,
+    };
     let (messages, bytes) = match (member.takes_messages(), loss) {
         (true, _) | (_, Loss::Unknown(_)) => (None, None),
         (_, Loss::None) => (Some(0), Some(0)),
