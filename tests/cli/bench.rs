@@ -124,7 +124,8 @@ fn top_shows_groups_topics_and_brokers_once() {
         .unwrap()
         .iter()
         .filter(|row| row["kind"] == "broker");
-    assert!(brokers.clone().count() == 1 && brokers.last().unwrap()["diskPercent"].is_number());
+    let brokers: Vec<_> = brokers.collect();
+    assert!(brokers.len() == 1 && brokers[0]["diskPercent"].is_number());
     let filtered = node.ok(&[
         "top",
         "--once",

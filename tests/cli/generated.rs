@@ -118,12 +118,14 @@ fn the_commands_of_the_readme_exist() {
             .split([' ', '\t'])
             .take_while(|word| !matches!(*word, "<" | ">" | "||"));
         let line = line.collect::<Vec<_>>().join(" ");
-        // A shell knows best what quotes mean.
-        let script = format!("rmq() {{ printf '%s\\n' \"$@\"; }}; {line}");
+        // A shell knows best what quotes and semicolons mean.
+        let script = format!("rmq() {{ printf '%s\\n' \"$@\" --help .; }}; {line}");
         let words = Command::new("sh").args(["-c", &script]).output().unwrap();
         let words = stdout(&words);
-        // A flag that does not exist is told before a help that does.
-        let output = rmq(words.lines().chain(["--help"])).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", stderr(&output));
+        for words in words.split_terminator("\n.\n") {
+            // A flag that does not exist is told before a help that does.
+            let output = rmq(words.lines()).output().unwrap();
+            assert!(output.status.success(), "{words}: {}", stderr(&output));
+        }
     }
 }

@@ -40,7 +40,8 @@ fn apache_takes_what_rmq_sends() {
     let apache = Apache::start(&root.path().join("store"), &["autoCreateTopicEnable=true"]);
 
     // Batches: every line has its own receipt, and ids are those of the stored messages.
-    let lines: String = (0..2000).map(|n| format!("line {n}\n")).collect();
+    let lines: Vec<String> = (0..2000).map(|n| format!("line {n}\n")).collect();
+    let lines = lines.concat();
     let (receipts, _) = ends(&apache, &["send", "Lines", "--lines"], lines.as_bytes(), 0);
     let receipts = objects(&receipts);
     assert_eq!(receipts.len(), 2000);
@@ -53,9 +54,10 @@ fn apache_takes_what_rmq_sends() {
     assert_eq!(ids(&objects(&stored)), ids(&receipts));
 
     // Order, keys and tags from the body.
-    let events: String = (0..300)
+    let events: Vec<String> = (0..300)
         .map(|n| format!("{{\"id\":{n},\"user\":\"u{}\"}}\n", n % 5))
         .collect();
+    let events = events.concat();
     let args = [
         "send",
         "Events",

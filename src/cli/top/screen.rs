@@ -283,13 +283,13 @@ mod tests {
 
     #[test]
     fn it_is_drawn_on_any_screen() {
-        for (width, height) in [(80, 24), (3, 2), (200, 60)] {
+        for (width, height) in [(80, 24), (3, 2), (1, 1), (200, 60)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| draw(frame, &state())).unwrap();
             let first: String = (0..width)
                 .map(|x| terminal.backend().buffer()[(x, 0)].symbol().to_owned())
                 .collect();
-            assert!(first.starts_with("rmq"), "{first}");
+            assert!(width < 10 || first.starts_with("rmq"), "{first}");
         }
     }
 }
