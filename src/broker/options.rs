@@ -318,8 +318,8 @@ broker_options! {
     /// Most bytes of one pull from memory.
     max_transfer_bytes_on_message_in_memory: u32 = 256 << 10 => "maxTransferBytesOnMessageInMemory";
     /// A pull that begins so many bytes behind the end of the log is read where it may block: what it wants may have
-    /// to come from the disk.
-    cold_read_distance: u64 = 128 << 20 => "coldReadDistance";
+    /// to come from the disk. 0 goes by `accessMessageInMemoryMaxRatio`: what memory can hold is not taken for cold.
+    cold_read_distance: u64 = 0 => "coldReadDistance";
     /// Most pulls that may wait.
     max_parked_pulls: u32 = 100_000 => "maxParkedPulls";
 }

@@ -226,8 +226,7 @@ fn is_cold(broker: &Broker, options: &BrokerOptions, found: &Found) -> bool {
     let Some(last) = found.slices.last() else {
         return false;
     };
-    let share = u64::from(options.access_message_in_memory_max_ratio);
-    let in_memory = broker.memory_bytes / 100 * share;
+    let in_memory = in_memory(broker, options);
     let end = broker.store.appended().get();
     end.saturating_sub(last.log_offset().get()) > in_memory
 }
@@ -408,10 +407,18 @@ fn limits(header: &PullMessageRequestHeader<'_>, options: &BrokerOptions) -> Rea
     }
 }
 
+/// How far behind the end of the log a record may lie and still be thought to be in memory.
+fn in_memory(broker: &Broker, options: &BrokerOptions) -> u64 {
+    broker.memory_bytes / 100 * u64::from(options.access_message_in_memory_max_ratio)
+}
+
 fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
     let options = broker.options.load();
     let use_resets = options.use_server_side_reset_offset;
-    let distance = options.cold_read_distance;
+    let distance = match options.cold_read_distance {
+        0 => in_memory(broker, &options),
+        distance => distance,
+    };
     drop(options);
     let (topic, group, queue_id) = (
         pull.topic.as_str(),
