@@ -1,5 +1,7 @@
 //! Reading: messages of a queue by offset or by time, and single records.
 
+use std::ops::ControlFlow;
+
 use super::Store;
 use super::log::LogSlice;
 use super::queue::{Entry, Queue};
@@ -209,40 +211,47 @@ impl Store {
                 let wanted = entry.is_plausible()
                     && !is_plug(entry, entries.get(index + 1))
                     && filter(Candidate::Entry(entry.tags_code)) == Verdict::Take;
-                if wanted {
-                    let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
-                    if found.count > 0 && found.bytes.saturating_add(size) > limits.bytes {
-                        break 'scan;
-                    }
-                    let slice = self.slice_of(entry);
-                    let verdict = slice
-                        .as_ref()
-                        .map(|slice| filter(Candidate::Record(slice.as_ref())));
-                    match (slice, verdict) {
-                        (_, Some(Verdict::Stop)) => break 'scan,
-                        (Some(slice), Some(Verdict::Take)) => {
-                            found.count += 1;
-                            found.bytes += size;
-                            found.status = GetStatus::Found;
-                            push_joined(&mut found.slices, slice);
-                        }
-                        _ if found.count > 0 => {}
-                        (Some(_), _) => found.status = GetStatus::NoMatchedMessage,
-                        (None, _) => found.status = GetStatus::MessageWasRemoving,
-                    }
-                } else if found.count == 0 {
-                    found.status = GetStatus::NoMatchedMessage;
+                let is_full = found.bytes.saturating_add(bytes_of(entry)) > limits.bytes;
+                if wanted && found.count > 0 && is_full {
+                    break 'scan;
+                }
+                let record = wanted.then_some((entry, 1));
+                if self.collect_record(record, filter, found).is_break() {
+                    break 'scan;
                 }
                 scanned += 1;
                 at += 1;
             }
         }
-        if at == offset.get() {
-            // Nothing at all could be read there: go on where reading makes sense again.
-            at = queue.min_offset().get().max(at + 1).min(found.max.get());
-        }
-        found.next = QueueOffset::new(at);
+        found.next = next_of(part, at, found.max);
         true
+    }
+
+    /// Adds the record of an entry with so many messages to what was found, if the filter wants it too; `None` stands
+    /// for an entry that is not wanted. Breaks when the reader has had enough.
+    fn collect_record(
+        &self,
+        record: Option<(&Entry, usize)>,
+        filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
+        found: &mut Found,
+    ) -> ControlFlow<()> {
+        let slice = record.and_then(|(entry, _)| self.slice_of(entry));
+        let verdict = slice
+            .as_ref()
+            .map(|slice| filter(Candidate::Record(slice.as_ref())));
+        match (record, slice, verdict) {
+            (_, _, Some(Verdict::Stop)) => return ControlFlow::Break(()),
+            (Some((entry, messages)), Some(slice), Some(Verdict::Take)) => {
+                found.count += messages;
+                found.bytes += bytes_of(entry);
+                found.status = GetStatus::Found;
+                push_joined(&mut found.slices, slice);
+            }
+            _ if found.count > 0 => {}
+            (Some(_), None, _) => found.status = GetStatus::MessageWasRemoving,
+            _ => found.status = GetStatus::NoMatchedMessage,
+        }
+        ControlFlow::Continue(())
     }
 
     /// Like [`Store::collect`], from a batch queue: a record counts as many messages as it has, and an offset in the
@@ -276,7 +285,7 @@ impl Store {
             let before = at;
             for batch in batches.iter().filter(|batch| batch.end() > before) {
                 let messages = usize::try_from(batch.count).unwrap_or(1);
-                let size = usize::try_from(batch.entry.size).unwrap_or(usize::MAX);
+                let size = bytes_of(&batch.entry);
                 let wanted = batch.is_plausible()
                     && filter(Candidate::Entry(batch.entry.tags_code)) == Verdict::Take;
                 let is_full = found.count.saturating_add(messages) > limits.messages
@@ -284,21 +293,9 @@ impl Store {
                 if found.count > 0 && wanted && is_full {
                     break 'scan;
                 }
-                let slice = wanted.then(|| self.slice_of(&batch.entry)).flatten();
-                let verdict = slice
-                    .as_ref()
-                    .map(|slice| filter(Candidate::Record(slice.as_ref())));
-                match (slice, verdict) {
-                    (_, Some(Verdict::Stop)) => break 'scan,
-                    (Some(slice), Some(Verdict::Take)) => {
-                        found.count += messages;
-                        found.bytes += size;
-                        found.status = GetStatus::Found;
-                        push_joined(&mut found.slices, slice);
-                    }
-                    _ if found.count > 0 => {}
-                    (None, _) if wanted => found.status = GetStatus::MessageWasRemoving,
-                    _ => found.status = GetStatus::NoMatchedMessage,
+                let record = wanted.then_some((&batch.entry, messages));
+                if self.collect_record(record, filter, found).is_break() {
+                    break 'scan;
                 }
                 scanned += 1;
                 at = batch.end();
@@ -307,11 +304,7 @@ impl Store {
                 break;
             }
         }
-        if at == offset.get() {
-            // As in a simple queue: go on where reading makes sense again.
-            at = queue.min_offset().get().max(at + 1).min(found.max.get());
-        }
-        found.next = QueueOffset::new(at);
+        found.next = next_of(part, at, found.max);
         true
     }
 
@@ -396,6 +389,20 @@ impl Part<'_> {
 /// it; here it is passed over.
 fn is_plug(entry: &Entry, next: Option<&Entry>) -> bool {
     next.is_some_and(|next| next.log_offset == entry.log_offset)
+}
+
+fn bytes_of(entry: &Entry) -> usize {
+    usize::try_from(entry.size).unwrap_or(usize::MAX)
+}
+
+/// Where to go on after a read that came to `at`. If nothing at all could be read, that is where reading makes sense
+/// again.
+fn next_of(part: &Part<'_>, at: u64, max: QueueOffset) -> QueueOffset {
+    if at > part.offset.get() {
+        return QueueOffset::new(at);
+    }
+    let min = part.queue.min_offset().get();
+    QueueOffset::new(min.max(at + 1).min(max.get()))
 }
 
 fn push_joined(slices: &mut Vec<LogSlice>, slice: LogSlice) {
