@@ -13,7 +13,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
 
 use super::Broker;
 use super::handlers::offset::max_of;
@@ -42,7 +41,6 @@ type Labels<'a> = Vec<(&'a str, String)>;
 struct Family<'a> {
     name: &'a str,
     help: &'a str,
-    unit: Option<Unit>,
 }
 
 impl Family<'_> {
@@ -51,13 +49,13 @@ impl Family<'_> {
         encoder: &mut DescriptorEncoder<'_>,
         rows: impl IntoIterator<Item = (Labels<'l>, i64)>,
     ) -> fmt::Result {
-        let (name, help) = (self.name, self.help);
-        let mut family =
-            encoder.encode_descriptor(name, help, self.unit.as_ref(), MetricType::Gauge)?;
-        for (labels, value) in rows {
-            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let rows = rows.into_iter();
+        let kind = MetricType::Gauge;
+        self.encode(
+            encoder,
+            kind,
+            rows.map(|(labels, value)| (labels, ConstGauge::new(value))),
+        )
     }
 
     fn counters<'l>(
@@ -65,22 +63,31 @@ impl Family<'_> {
         encoder: &mut DescriptorEncoder<'_>,
         rows: impl IntoIterator<Item = (Labels<'l>, u64)>,
     ) -> fmt::Result {
-        let (name, help) = (self.name, self.help);
-        let mut family =
-            encoder.encode_descriptor(name, help, self.unit.as_ref(), MetricType::Counter)?;
-        for (labels, value) in rows {
-            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        let rows = rows.into_iter();
+        let kind = MetricType::Counter;
+        self.encode(
+            encoder,
+            kind,
+            rows.map(|(labels, value)| (labels, ConstCounter::new(value))),
+        )
+    }
+
+    fn encode<'l, M: EncodeMetric>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        kind: MetricType,
+        rows: impl Iterator<Item = (Labels<'l>, M)>,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+        for (labels, metric) in rows {
+            metric.encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
 }
 
 const fn family<'a>(name: &'a str, help: &'a str) -> Family<'a> {
-    Family {
-        name,
-        help,
-        unit: None,
-    }
+    Family { name, help }
 }
 
 impl Collector for BrokerMetrics {
