@@ -74,6 +74,12 @@ impl CliError {
         Self::new(Exit::NotFound, message)
     }
 
+    /// A file that cannot be read, with the exit code of the reason.
+    pub(crate) fn unreadable(path: impl fmt::Display, error: &io::Error) -> Self {
+        let exit = Self::from(io::Error::from(error.kind())).exit();
+        Self::new(exit, format!("cannot read {path}: {error}"))
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {

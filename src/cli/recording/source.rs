@@ -60,7 +60,7 @@ impl Recording {
             let file = File::options().read(true).open(path);
             Box::new(BufReader::with_capacity(
                 64 << 10,
-                file.map_err(|error| wrong(path, error))?,
+                file.map_err(|error| CliError::unreadable(path, &error))?,
             ))
         };
         Self::new(input).map_err(|error| {
@@ -185,11 +185,6 @@ impl Recording {
             }
         }
     }
-}
-
-fn wrong(path: &str, error: io::Error) -> CliError {
-    let text = format!("cannot read {path}: {error}");
-    CliError::new(CliError::from(error).exit(), text)
 }
 
 #[cfg(test)]

@@ -179,19 +179,14 @@ fn open(path: &str) -> Result<File, CliError> {
     File::options()
         .read(true)
         .open(path)
-        .map_err(|error| unreadable(path, &error))
-}
-
-fn unreadable(path: &str, error: &io::Error) -> CliError {
-    let kind = CliError::from(io::Error::from(error.kind()));
-    CliError::new(kind.exit(), format!("cannot read {path}: {error}"))
+        .map_err(|error| CliError::unreadable(path, &error))
 }
 
 /// Text, `@file`, or `-` for stdin as a whole.
 fn body_of(body: &str) -> Result<Bytes, CliError> {
     match body.strip_prefix('@') {
         Some(path) => {
-            let body = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+            let body = std::fs::read(path).map_err(|error| CliError::unreadable(path, &error))?;
             Ok(body.into())
         }
         None if body == "-" => {

@@ -35,7 +35,7 @@ struct Checked {
 pub(super) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let stop = Stop::listen()?;
     let packed = std::fs::metadata(&args.file)
-        .map_err(|error| unreadable(&args.file, &error))?
+        .map_err(|error| CliError::unreadable(args.file.display(), &error))?
         .len();
     let progress = context.output.progress(0, Unit::Bytes);
     let checked = read(&args.file, None, &progress, &|| stop.is_asked());
@@ -158,7 +158,7 @@ fn is_occupied(path: &Path) -> Result<bool, CliError> {
     match std::fs::read_dir(path) {
         Ok(mut children) => Ok(children.next().is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(unreadable(path, &error)),
+        Err(error) => Err(CliError::unreadable(path.display(), &error)),
     }
 }
 
@@ -198,7 +198,7 @@ fn read(
     stop: &dyn Fn() -> bool,
 ) -> Result<Checked, CliError> {
     let file = File::options().read(true).open(path);
-    let mut file = file.map_err(|error| unreadable(path, &error))?;
+    let mut file = file.map_err(|error| CliError::unreadable(path.display(), &error))?;
     let mut magic = [0; 2];
     if file.read_exact(&mut magic).is_err() || magic != [0x1f, 0x8b] {
         return Err(CliError::failed(format!(
@@ -412,11 +412,6 @@ fn set_len(path: &Path, entry: &Entry) -> io::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_len(entry.bytes)?;
     file.sync_all()
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> CliError {
-    let exit = CliError::from(io::Error::from(error.kind())).exit();
-    CliError::new(exit, format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]
