@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::client::admin::{ConsumeType, MessageModel, SubscriptionGroupConfig};
+use crate::message::names;
 
 /// Everything together.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -296,12 +297,12 @@ pub(crate) struct DataDir {
 /// Whether a topic is RocketMQ's own.
 pub(crate) fn is_system_topic(topic: &str) -> bool {
     const NAMES: [&str; 7] = [
-        "TBW102",
-        "SELF_TEST_TOPIC",
-        "BenchmarkTest",
-        "OFFSET_MOVED_EVENT",
-        "SCHEDULE_TOPIC_XXXX",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
+        names::AUTO_CREATE_TOPIC,
+        names::SELF_TEST_TOPIC,
+        names::BENCHMARK_TOPIC,
+        names::OFFSET_MOVED_EVENT,
+        names::SCHEDULE_TOPIC,
+        names::TRANS_CHECK_MAX_TIME_TOPIC,
         "DefaultHeartBeatSyncerTopic",
     ];
     let lower = topic.to_ascii_lowercase();
@@ -311,19 +312,11 @@ pub(crate) fn is_system_topic(topic: &str) -> bool {
         || topic.ends_with("_REPLY_TOPIC")
 }
 
-/// Whether a group is RocketMQ's own.
+/// Whether a group is RocketMQ's own: one that nobody lists, or one that a broker or proxy consumes with.
 pub(crate) fn is_system_group(group: &str) -> bool {
-    const NAMES: [&str; 5] = [
-        "TOOLS_CONSUMER",
-        "FILTERSRV_CONSUMER",
-        "SELF_TEST_C_GROUP",
-        "SCHEDULE_CONSUMER",
-        "__MONITOR_CONSUMER",
-    ];
-    NAMES.contains(&group)
+    crate::cli::group::is_system(group)
+        || group == "SCHEDULE_CONSUMER"
         || group.starts_with("CID_ONS")
-        || group.starts_with("CID_ONSAPI")
-        || group.starts_with("CID_RMQ_SYS_")
         || group.starts_with("CID_SYS_RMQ")
         || group.starts_with("CID_DefaultHeartBeatSyncerTopic")
 }

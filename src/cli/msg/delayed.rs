@@ -22,7 +22,6 @@ use crate::client::admin::Admin;
 use crate::client::{Client, ClientError, ReadFrom, ReadOptions, Received};
 use crate::message::names;
 
-const SCHEDULE: &str = "SCHEDULE_TOPIC_XXXX";
 const TIMER: &str = "rmq_sys_wheel_timer";
 /// Set on a request to take a timer message back; its value is the key of that message.
 const TIMER_DELETES: &str = "TIMER_DEL_UNIQKEY";
@@ -193,7 +192,7 @@ async fn by_level(client: &Client, admin: &Admin) -> Result<Vec<Waiting>, CliErr
         });
         delays.insert(master.name.clone(), levels.collect());
     }
-    let Some(mut reader) = open(client, SCHEDULE, ReadFrom::Earliest).await? else {
+    let Some(mut reader) = open(client, names::SCHEDULE_TOPIC, ReadFrom::Earliest).await? else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
