@@ -195,10 +195,11 @@ async fn change(
                 }
                 read(admin, &name_server, kv).await
             };
-            match changed.await {
-                Ok(now) => step.found(now.get(&key).cloned().map_or(Value::Null, Value::from)),
-                Err(error) => step.fail(error),
-            }
+            step.read_back(
+                changed
+                    .await
+                    .map(|now| now.get(&key).cloned().map_or(Value::Null, Value::from)),
+            );
         }
     }
     plan.finish(context)

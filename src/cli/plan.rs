@@ -16,6 +16,8 @@
 //! | `result` | `planned`, `unchanged`, `done`, `failed`, `skipped`, or `different` (taken, but something else was found) |
 //! | `error` | why it failed |
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Context;
@@ -201,6 +203,14 @@ impl Step {
         }
     }
 
+    /// It was taken and read back, or it failed, as a result says.
+    pub(crate) fn read_back(&mut self, result: Result<impl Into<Value>, impl Into<CliError>>) {
+        match result {
+            Ok(now) => self.found(now),
+            Err(error) => self.fail(error),
+        }
+    }
+
     fn row(&self) -> Value {
         json!({
             "action": self.action,
@@ -214,6 +224,52 @@ impl Step {
             "result": self.outcome.name(),
             "error": self.error,
         })
+    }
+}
+
+/// As [`Step::read_back`], for the fields of one thing that were sent together: what was found stands under its field.
+pub(crate) fn read_back_fields(
+    steps: &mut [Step],
+    result: Result<BTreeMap<String, Value>, impl Into<CliError>>,
+) {
+    match result {
+        Ok(now) => {
+            for step in steps {
+                let field = step.field.clone().unwrap_or_default();
+                step.found(now.get(&field).cloned().unwrap_or_default());
+            }
+        }
+        Err(error) => {
+            let error = error.into();
+            for step in steps {
+                step.fail(CliError::new(error.exit(), &error));
+            }
+        }
+    }
+}
+
+/// What to do about things that are to be created and are there already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnExisting {
+    /// `--if-missing`: they stay as they are.
+    pub(crate) leave: bool,
+    /// `--or-change`: they become as wanted.
+    pub(crate) change: bool,
+}
+
+impl OnExisting {
+    /// What becomes of one that was `found`, and shall be as `wanted`. `already` says that it is there, and how.
+    pub(crate) fn settle<T: Clone + PartialEq>(
+        self,
+        found: &T,
+        wanted: T,
+        already: impl FnOnce() -> String,
+    ) -> Result<T, CliError> {
+        if wanted != *found && !self.leave && !self.change {
+            return Err(CliError::failed(already())
+                .hint("--or-change changes it; --if-missing leaves it as it is"));
+        }
+        Ok(if self.change { wanted } else { found.clone() })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{explained, two};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Column;
-use crate::cli::plan::{Consent, Danger, Plan, Step};
+use crate::cli::plan::{Consent, Danger, Plan, Step, read_back_fields};
 use crate::cli::targets::Targets;
 use crate::client::ClientError;
 use crate::client::admin::{AclInfo, Admin, PolicyEntryInfo, PolicyInfo};
@@ -258,20 +258,7 @@ async fn put(steps: &mut [Step], address: &str, acl: &AclInfo, is_new: bool, adm
         Ok(rules(admin.acl_at(address, &subject).await?.as_ref()))
     }
     .await;
-    match sent {
-        Ok(now) => {
-            for step in steps {
-                let resource = step.field.clone().unwrap_or_default();
-                step.found(now.get(&resource).cloned().unwrap_or_default());
-            }
-        }
-        Err(error) => {
-            let error = explained(error);
-            for step in steps {
-                step.fail(CliError::new(error.exit(), &error));
-            }
-        }
-    }
+    read_back_fields(steps, sent.map_err(explained));
 }
 
 async fn remove(
@@ -311,10 +298,11 @@ async fn remove(
                 Ok(rules(admin.acl_at(&address, subject).await?.as_ref()))
             }
             .await;
-            match deleted {
-                Ok(now) => step.found(now.get(&name).cloned().unwrap_or_default()),
-                Err(error) => step.fail(explained(error)),
-            }
+            step.read_back(
+                deleted
+                    .map(|now| now.get(&name).cloned().unwrap_or_default())
+                    .map_err(explained),
+            );
         }
     }
     plan.finish(context)

@@ -233,10 +233,11 @@ async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, Cl
                 }
                 admin.user_at(address, &args.name).await
             };
-            match put.await {
-                Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(explained(error)),
-            }
+            step.read_back(
+                put.await
+                    .map(|now| now.as_ref().map(described))
+                    .map_err(explained),
+            );
         }
     }
     plan.finish(context)
@@ -275,10 +276,12 @@ async fn remove(
                 admin.delete_user_at(&address, &name).await?;
                 admin.user_at(&address, &name).await
             };
-            match deleted.await {
-                Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(explained(error)),
-            }
+            step.read_back(
+                deleted
+                    .await
+                    .map(|now| now.as_ref().map(described))
+                    .map_err(explained),
+            );
         }
     }
     plan.finish(context)
@@ -339,10 +342,11 @@ async fn copy(
                 admin.update_user_at(&address, user).await?;
                 admin.user_at(&address, &name(user)).await
             };
-            match put.await {
-                Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(explained(error)),
-            }
+            step.read_back(
+                put.await
+                    .map(|now| now.as_ref().map(described))
+                    .map_err(explained),
+            );
         }
     }
     plan.finish(context)

@@ -8,7 +8,7 @@ use super::{connections, member_ids, no_group};
 use crate::base::GroupName;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::plan::{Consent, Danger, Plan, Step};
+use crate::cli::plan::{Consent, Danger, OnExisting, Plan, Step, read_back_fields};
 use crate::cli::targets::{Target, Targets};
 use crate::client::ClientError;
 use crate::client::admin::{Admin, SubscriptionGroupConfig};
@@ -197,6 +197,10 @@ pub(super) async fn create(
     context: &Context,
 ) -> Result<Exit, CliError> {
     let masters = args.targets.masters(admin).await?;
+    let existing = OnExisting {
+        leave: args.if_missing,
+        change: args.or_change,
+    };
     let mut plan = Plan::default();
     let mut work = Vec::new();
     for group in &args.groups {
@@ -209,20 +213,13 @@ pub(super) async fn create(
             };
             let mut config = args.wanted.applied(fresh)?;
             if let Some(found) = &found {
-                let same = args.wanted.applied(found.clone())? == *found;
-                if !same && !args.if_missing && !args.or_change {
-                    return Err(CliError::failed(format!(
+                config = existing.settle(found, args.wanted.applied(found.clone())?, || {
+                    format!(
                         "group {group} is on {} already, with {}",
                         master.name,
                         described(found)
-                    ))
-                    .hint("--or-change changes it; --if-missing leaves it as it is"));
-                }
-                config = if args.or_change {
-                    args.wanted.applied(found.clone())?
-                } else {
-                    found.clone()
-                };
+                    )
+                })?;
             }
             let action = if found.is_some() { "change" } else { "create" };
             let step = Step::new(action, "group", group, &master.name);
@@ -240,10 +237,7 @@ pub(super) async fn create(
                 admin.put_group_at(&master.address, &sent(config)).await?;
                 found_at(admin, master, &config.group_name).await
             };
-            match put.await {
-                Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(error),
-            }
+            step.read_back(put.await.map(|now| now.as_ref().map(described)));
         }
     }
     plan.finish(context)
@@ -339,20 +333,7 @@ async fn take(steps: &mut [Step], work: &Work, master: &Target, admin: &Admin) {
         }
     }
     .await;
-    match taken {
-        Ok(now) => {
-            for step in steps {
-                let name = step.field.clone().unwrap_or_default();
-                step.found(now.get(&name).cloned().unwrap_or_default());
-            }
-        }
-        Err(error) => {
-            let error = CliError::from(error);
-            for step in steps {
-                step.fail(CliError::new(error.exit(), &error));
-            }
-        }
-    }
+    read_back_fields(steps, taken);
 }
 
 fn differences(
@@ -419,10 +400,7 @@ pub(super) async fn remove(
                     .await?;
                 found_at(admin, master, &group).await
             };
-            match deleted.await {
-                Ok(now) => step.found(now.as_ref().map(described)),
-                Err(error) => step.fail(error),
-            }
+            step.read_back(deleted.await.map(|now| now.as_ref().map(described)));
         }
     }
     plan.finish(context)

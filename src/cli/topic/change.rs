@@ -8,7 +8,7 @@ use super::perm;
 use crate::base::TopicName;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::plan::{Consent, Danger, Plan, Step};
+use crate::cli::plan::{Consent, Danger, OnExisting, Plan, Step, read_back_fields};
 use crate::cli::targets::{Target, Targets};
 use crate::client::ClientError;
 use crate::client::admin::{Admin, TopicConfig};
@@ -188,6 +188,10 @@ pub(super) async fn create(
     context: &Context,
 ) -> Result<Exit, CliError> {
     let masters = args.targets.masters(admin).await?;
+    let existing = OnExisting {
+        leave: args.if_missing,
+        change: args.or_change,
+    };
     let mut plan = Plan::default();
     let mut work = Vec::new();
     for topic in &args.topics {
@@ -202,20 +206,13 @@ pub(super) async fn create(
             let mut config = args.wanted.applied(fresh)?;
             let found = admin.topic_config_at(&master.address, topic).await?;
             if let Some(found) = &found {
-                let same = args.wanted.applied(found.clone())? == *found;
-                if !same && !args.if_missing && !args.or_change {
-                    return Err(CliError::failed(format!(
+                config = existing.settle(found, args.wanted.applied(found.clone())?, || {
+                    format!(
                         "topic {topic} is on {} already, with {}",
                         master.name,
                         described(found)
-                    ))
-                    .hint("--or-change changes it; --if-missing leaves it as it is"));
-                }
-                config = if args.or_change {
-                    args.wanted.applied(found.clone())?
-                } else {
-                    found.clone()
-                };
+                    )
+                })?;
             }
             let action = if found.is_some() { "change" } else { "create" };
             let step = Step::new(action, "topic", topic, &master.name);
@@ -251,10 +248,7 @@ async fn put(
             .topic_config_at(&master.address, &config.topic_name)
             .await
     };
-    match put.await {
-        Ok(now) => step.found(now.as_ref().map_or(Value::Null, shown)),
-        Err(error) => step.fail(error),
-    }
+    step.read_back(put.await.map(|now| now.as_ref().map_or(Value::Null, shown)));
 }
 
 pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, CliError> {
@@ -365,21 +359,12 @@ async fn change_one(steps: &mut [Step], admin: &Admin, master: &Target, config: 
             .topic_config_at(&master.address, &config.topic_name)
             .await
     };
-    match changed.await {
-        Ok(now) => {
-            let now = now.as_ref().map(fields).unwrap_or_default();
-            for step in steps {
-                let name = step.field.clone().unwrap_or_default();
-                step.found(now.get(&name).cloned().unwrap_or_default());
-            }
-        }
-        Err(error) => {
-            let error = CliError::from(error);
-            for step in steps {
-                step.fail(CliError::new(error.exit(), &error));
-            }
-        }
-    }
+    read_back_fields(
+        steps,
+        changed
+            .await
+            .map(|now| now.as_ref().map(fields).unwrap_or_default()),
+    );
 }
 
 async fn order_conf_steps(
@@ -426,10 +411,7 @@ async fn set_order_conf(step: &mut Step, admin: &Admin) {
         }
         admin.kv_at(&name_server, ORDER_CONF, &topic).await
     };
-    match changed.await {
-        Ok(now) => step.found(now),
-        Err(error) => step.fail(error),
-    }
+    step.read_back(changed.await);
 }
 
 pub(super) fn no_topic(topic: &str) -> CliError {

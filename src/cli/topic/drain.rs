@@ -98,10 +98,7 @@ pub(super) async fn run(args: Args, admin: &Admin, context: &Context) -> Result<
             admin.put_topic_at(&master.address, config).await?;
             admin.topic_config_at(&master.address, topic).await
         };
-        match closed.await {
-            Ok(now) => step.found(now.map(|now| perm::show(now.perm))),
-            Err(error) => step.fail(error),
-        }
+        step.read_back(closed.await.map(|now| now.map(|now| perm::show(now.perm))));
     }
     let steps = &mut plan.steps[closing..waiting];
     let end = wait(steps, topic, args.timeout, admin, context).await?;
