@@ -11,6 +11,7 @@ pub mod assignment;
 pub mod auth;
 pub mod connection;
 pub mod consume;
+pub mod controller;
 pub mod ha;
 pub mod heartbeat;
 mod lenient;

@@ -10,6 +10,7 @@
 pub mod auth;
 pub mod broker;
 pub mod consumer;
+pub mod controller;
 pub mod group;
 pub mod message;
 pub mod namesrv;
