@@ -93,10 +93,11 @@ impl Broker {
         // A bad address is told before the store is opened.
         store_host(&options)?;
         let state = StateFile::open(&options.store.dir).map_err(BrokerError::Replication)?;
+        let configured = options.broker_role;
         state.saved().apply(&mut options);
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let opened = Arc::clone(&store);
-        let broker = Replication::open(&options, state, &store)
+        let broker = Replication::open(&options, configured, state, &store)
             .map_err(BrokerError::Replication)
             .and_then(|replication| Self::assemble(options, clock, store, replication))
             .map(Arc::new)
@@ -119,7 +120,7 @@ impl Broker {
         // What writes messages by itself is for masters: a slave gets them from there.
         broker.start_replication();
         if !broker.replication.is_slave() {
-            revive::restore(broker, clean);
+            revive::restore(broker, clean && !broker.replication.took_over());
             tasks.spawn(revive::run(Arc::clone(broker)));
             tasks.spawn(schedule::run(Arc::clone(broker)));
             Timer::start(broker).map_err(BrokerError::Timer)?;

@@ -39,6 +39,10 @@ pub(crate) fn route(
         Code::SEND_REPLY_MESSAGE | Code::SEND_REPLY_MESSAGE_V2 => {
             reply::handle(broker, session, request);
         }
+        Code::ACK_MESSAGE => pop::ack::one(broker, request),
+        Code::BATCH_ACK_MESSAGE => pop::ack::batch(broker, request),
+        Code::CHANGE_MESSAGE_INVISIBLETIME => pop::invisible::change(broker, request),
+        Code::RESUME_CHECK_HALF_MESSAGE => transaction::resume_check(broker, request),
         Code::RECALL_MESSAGE => recall::handle(broker, request),
         Code::END_TRANSACTION => transaction::end(broker, session, request),
         Code::GET_CONSUMER_RUNNING_INFO | Code::CONSUME_MESSAGE_DIRECTLY => {
@@ -177,12 +181,8 @@ fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
         Code::CHECK_CLIENT_CONFIG => client::check_config(broker, request),
         Code::LOCK_BATCH_MQ => lock::lock(broker, request),
         Code::UNLOCK_BATCH_MQ => lock::unlock(broker, request),
-        Code::ACK_MESSAGE => pop::ack::one(broker, request),
-        Code::BATCH_ACK_MESSAGE => pop::ack::batch(broker, request),
-        Code::CHANGE_MESSAGE_INVISIBLETIME => pop::invisible::change(broker, request),
         Code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(broker, request),
         Code::GET_ALL_MESSAGE_REQUEST_MODE => Ok(assignment::all_modes(broker)),
-        Code::RESUME_CHECK_HALF_MESSAGE => transaction::resume_check(broker, request),
         _ => admin::answer(broker, request),
     }
 }

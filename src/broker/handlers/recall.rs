@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::{Refusal, Request, success};
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::broker::Broker;
-use crate::broker::flush_wait;
 use crate::broker::options::BrokerOptions;
 use crate::broker::timer::recall::RecallHandle;
 use crate::broker::timer::redirect::{self, Timing};
@@ -20,7 +19,6 @@ use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::Command;
 use crate::protocol::header::send::{RecallMessageRequestHeader, RecallMessageResponseHeader};
 use crate::remoting::Channel;
-use crate::store::FlushMode;
 
 const TAG: &str = "_RECALL_TAG_";
 
@@ -38,21 +36,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) {
     };
     let header = RecallMessageResponseHeader { msg_id: &unique };
     let answer = with_region(success().with_header(&header));
-    if !broker.store.must_wait_for_flush() {
-        return request.answer(answer);
-    }
-    let limit = match options.store.flush {
-        FlushMode::Sync { timeout } | FlushMode::Async { interval: timeout } => timeout,
-    };
-    let deadline = flush_wait::deadline(limit);
-    let flushed = broker.store.flushed().reached(end.get());
-    let (channel, asked) = (Arc::clone(request.channel), request.head.into());
-    broker.tasks.spawn(async move {
-        // Apache calls it a success as well when the disk took too long.
-        let _ = tokio::time::timeout_at(deadline, flushed).await;
-        let asked: crate::remoting::Asked = asked;
-        channel.answer(asked, answer);
-    });
+    broker.answer_when_safe(request, Some(end), answer);
 }
 
 /// Checks and stores; returns the key of the message that is taken back, and where the log ends.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::send::{self, SendHeader};
 use super::{Refusal, Request};
-use crate::base::QueueId;
+use crate::base::{LogOffset, QueueId};
 use crate::broker::Broker;
 use crate::broker::session::Session;
 use crate::message::{Draft, Properties, PropertiesBuf, names, offset_message_id};
@@ -185,12 +185,20 @@ async fn finish(broker: &Arc<Broker>, reply: Reply) -> Command {
         Ok(()) => (ResponseCode::SUCCESS, None),
         Err(remark) => (ResponseCode::SYSTEM_ERROR, Some(remark)),
     };
-    let options = broker.options.load();
     let place = reply
         .record
         .and_then(|(group, queue)| store(broker, group, &queue));
+    if let Err(refusal) = broker
+        .until_safe(place.as_ref().map(|place| place.end))
+        .await
+    {
+        return refusal;
+    }
+    let options = broker.options.load();
     // Clients read these fields of every answer; without a record Apache sends zeros.
-    let (message_id, queue_offset) = place.unwrap_or(("0".to_owned(), 0));
+    let (message_id, queue_offset) = place.map_or(("0".to_owned(), 0), |place| {
+        (place.message_id, place.queue_offset)
+    });
     let header = SendMessageResponseHeader {
         msg_id: &message_id,
         queue_id,
@@ -204,12 +212,16 @@ async fn finish(broker: &Arc<Broker>, reply: Reply) -> Command {
     answer
 }
 
+/// Where a reply was stored.
+struct Place {
+    message_id: String,
+    queue_offset: i64,
+    /// Where its record ends.
+    end: LogOffset,
+}
+
 /// Stores the reply; one that cannot be stored has been delivered all the same.
-fn store(
-    broker: &Arc<Broker>,
-    mut group: AppendGroup,
-    queue: &Arc<Queue>,
-) -> Option<(String, i64)> {
+fn store(broker: &Arc<Broker>, mut group: AppendGroup, queue: &Arc<Queue>) -> Option<Place> {
     if let Err(error) = broker.store.append(&mut group) {
         tracing::warn!("a reply was not stored: {error}");
         return None;
@@ -217,6 +229,9 @@ fn store(
     broker.wake(queue.topic(), queue.id());
     broker.stats.put.add(1);
     let stored = group.appended(0)?;
-    let message_id = offset_message_id(broker.store_host, stored.log_offset);
-    Some((message_id, stored.queue_offset.to_wire()))
+    Some(Place {
+        message_id: offset_message_id(broker.store_host, stored.log_offset),
+        queue_offset: stored.queue_offset.to_wire(),
+        end: group.end(),
+    })
 }

@@ -19,10 +19,11 @@ use crate::protocol::header::send::ConsumerSendMsgBackRequestHeader;
 
 const BOTH: i32 = PERM_READ | PERM_WRITE;
 
-/// Stores the message again and answers when that counts: the consumer goes on past it then.
+/// Stores the message again and answers when that is safe: the consumer goes on past it then. Apache does not wait here,
+/// not even where it flushes synchronously.
 pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) {
     match take_back(broker, request) {
-        Ok(end) => broker.answer_when_committed(request, end, success()),
+        Ok(end) => broker.answer_when_safe(request, end, success()),
         Err(refusal) => request.answer(refusal.into()),
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::send::{self, Commit};
-use super::{Answer, Refusal, Request, success};
+use super::{Refusal, Request, success};
 use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
@@ -164,7 +164,14 @@ fn is_committed(broker: &Broker, half: &Record<'_>, name: Name) -> bool {
 }
 
 /// Puts a message that was given up back among the half messages; its producer is asked again from the first time on.
-pub(crate) fn resume_check(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+pub(crate) fn resume_check(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    match put_back(broker, request) {
+        Ok(end) => broker.answer_when_safe(request, Some(end), success()),
+        Err(refusal) => request.answer(refusal.into()),
+    }
+}
+
+fn put_back(broker: &Broker, request: &Request<'_, '_>) -> Result<LogOffset, Refusal> {
     let unreadable = || {
         Refusal::error(
             "Exception was thrown when putting message back to RMQ_SYS_TRANS_HALF_TOPIC.",
@@ -191,5 +198,5 @@ pub(crate) fn resume_check(broker: &Arc<Broker>, request: &Request<'_, '_>) -> A
             "Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed.",
         ));
     }
-    Ok(success())
+    Ok(group.end())
 }

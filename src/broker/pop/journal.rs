@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::records::{Ack, CK_TAG, CheckPoint};
-use crate::base::{QueueId, TopicName};
+use crate::base::{LogOffset, QueueId, TopicName};
 use crate::broker::Broker;
 use crate::message::properties::write_pair;
 use crate::message::{Draft, names};
@@ -18,11 +18,15 @@ pub(crate) struct Batch<'b> {
     group: AppendGroup,
 }
 
-/// Stores what `fill` puts into a batch, as one append.
-pub(crate) fn write(broker: &Broker, fill: impl FnOnce(&mut Batch<'_>)) -> Result<(), AppendError> {
+/// Stores what `fill` puts into a batch, as one append. Says where it ends, if there was anything.
+pub(crate) fn write(
+    broker: &Broker,
+    fill: impl FnOnce(&mut Batch<'_>),
+) -> Result<Option<LogOffset>, AppendError> {
     let mut batch = Batch::new(broker);
     fill(&mut batch);
-    batch.store().map(|_| ())
+    let group = batch.store()?;
+    Ok((!group.is_empty()).then(|| group.end()))
 }
 
 impl<'b> Batch<'b> {

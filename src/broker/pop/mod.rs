@@ -43,7 +43,7 @@ use super::handlers::pop::{Notice, Pop};
 use super::kept::{Form, Kept};
 use super::options::BrokerOptions;
 use super::topics::TopicMap;
-use crate::base::{QueueId, TopicName};
+use crate::base::{LogOffset, QueueId, TopicName};
 use crate::protocol::fastjson;
 use crate::store::AppendError;
 
@@ -179,26 +179,27 @@ impl Broker {
     }
 
     /// Remembers what was popped, before it is handed out. The caller holds the queue's gate. After this the group's
-    /// next pop begins at `next`.
+    /// next pop begins at `next`. Says where the record ends, if one was written: what was popped is handed out when that
+    /// is safe.
     pub(crate) fn keep_check_point(
         &self,
         place: &Place,
         point: &CheckPoint,
         revive_queue: i32,
         next: i64,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Option<LogOffset>, AppendError> {
         let options = self.options.load();
         if options.enable_pop_buffer_merge {
             let when = (rules(&options), self.clock.now_ms());
             let kept = self.pop.buffer.lock().add(point, revive_queue, next, when);
             if kept {
                 self.pop.revival.ring();
-                return Ok(());
+                return Ok(None);
             }
         }
-        journal::write(self, |batch| batch.check_point(revive_queue, point))?;
+        let end = journal::write(self, |batch| batch.check_point(revive_queue, point))?;
         self.pass_popped(place, next);
-        Ok(())
+        Ok(end)
     }
 
     /// A part of the queue was looked at and needs no check point. The caller holds the queue's gate.
@@ -209,14 +210,14 @@ impl Broker {
         }
     }
 
-    /// Acknowledges popped messages.
+    /// Acknowledges popped messages. Says where the record of it ends, if one was written.
     pub(crate) fn acknowledge_popped(
         &self,
         ack: &Ack,
         revive_queue: i32,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Option<LogOffset>, AppendError> {
         if self.acknowledge_buffered(ack) {
-            return Ok(());
+            return Ok(None);
         }
         journal::write(self, |batch| batch.ack(revive_queue, ack))
     }

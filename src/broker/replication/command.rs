@@ -47,13 +47,8 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
                     standing.epoch, standing.promised
                 )));
             }
-            let configured = broker.options.load().broker_role;
-            let role = match configured {
-                BrokerRole::Slave => BrokerRole::AsyncMaster,
-                master => master,
-            };
             let change = RoleChange {
-                role,
+                role: broker.replication.role_as_master().0,
                 broker_id: 0,
                 master: None,
                 epoch: Some(epoch),
@@ -120,9 +115,12 @@ fn status(broker: &Broker) -> ReplicationStatus {
         caught_up_timestamp: replica.caught_up_ms,
     };
     let link = broker.replication.link();
+    let (as_master, known) = broker.replication.role_as_master();
     let last = broker.store.last_record();
     ReplicationStatus {
         role: standing.role.name().to_owned(),
+        role_as_master: as_master.name().to_owned(),
+        role_as_master_known: known,
         replication: standing.mode.to_string(),
         broker_id: standing.broker_id,
         broker_name: options.broker_name.clone(),

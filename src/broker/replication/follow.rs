@@ -4,8 +4,12 @@
 //! Topics, groups and modes become what the master has; offsets are taken over and none is dropped. Each table is asked
 //! for on its own, and one that cannot be read leaves the others alone.
 //!
-//! Absent on purpose: the timer's check point (`GET_TIMER_CHECK_POINT`). A slave that becomes master makes the timer's
-//! files anew from the log, in which every delivered message can be found.
+//! Offsets say what is dealt with, and what follows from it is in the log: the copies of delayed messages, the check
+//! points of popped ones, their retries. So a slave takes offsets over only when its log has all that the master's had
+//! when they were read (in majority mode, when that is committed). Else a slave that became master in between would take
+//! for delivered what nobody has. Apache's slaves do not wait.
+//!
+//! Also learnt here is what kind of master it is, which this slave will be too when it takes the place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +17,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
+use super::BrokerRole;
 use crate::broker::Broker;
+use crate::protocol::body::ha::ReplicationStatus;
+use crate::protocol::body::lists::KVTable;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::fastjson;
@@ -28,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// While the master is unknown or silent it is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
 const CALL_LIMIT: Duration = Duration::from_secs(3);
+/// How long offsets wait for the log before they are asked for again.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// Follows the master's tables for as long as the broker runs.
 pub(crate) async fn run(broker: Arc<Broker>) {
@@ -69,13 +78,62 @@ async fn all(broker: &Arc<Broker>) -> Result<(), String> {
     broker.change_topics(|table| table.follow(topics));
     let groups = ask(&channel, RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await?;
     broker.change_groups(|table| table.follow(groups));
-    let offsets = ask(&channel, RequestCode::GET_ALL_CONSUMER_OFFSET).await?;
-    broker.offsets.with(|table| table.follow(offsets));
-    let delays = ask(&channel, RequestCode::GET_ALL_DELAY_OFFSET).await?;
-    broker.schedule.follow(delays, now_ms);
     let modes = ask(&channel, RequestCode::GET_ALL_MESSAGE_REQUEST_MODE).await?;
     broker.modes.with(|table| table.follow(modes));
+    learn_role(broker, &channel).await;
+    let offsets = ask(&channel, RequestCode::GET_ALL_CONSUMER_OFFSET).await?;
+    let delays = ask(&channel, RequestCode::GET_ALL_DELAY_OFFSET).await?;
+    let end = log_end(&channel).await?;
+    let own = if broker.replication.is_majority() {
+        broker.store.committed()
+    } else {
+        broker.store.appended()
+    };
+    if timeout(LOG_LIMIT, own.reached(end)).await.is_err() {
+        return Err(format!(
+            "offsets wait for the log, which is here up to {} and was there up to {end}",
+            own.get()
+        ));
+    }
+    broker.offsets.with(|table| table.follow(offsets));
+    broker.schedule.follow(delays, now_ms);
     Ok(())
+}
+
+/// Where the master's log ends, of whatever make it is.
+async fn log_end(channel: &Arc<Channel>) -> Result<u64, String> {
+    let runtime: KVTable = ask(channel, RequestCode::GET_BROKER_RUNTIME_INFO).await?;
+    let end = runtime.table.get("commitLogMaxOffset");
+    end.and_then(|end| end.parse().ok())
+        .ok_or_else(|| "the master does not tell where its log ends".to_owned())
+}
+
+/// Notes what kind of master it is.
+async fn learn_role(broker: &Arc<Broker>, channel: &Arc<Channel>) {
+    let role = match ask::<ReplicationStatus>(channel, RequestCode::RMQ_REPLICATION).await {
+        Ok(status) => Some(status.role),
+        Err(_) => configured_role(channel).await,
+    };
+    let role = role.and_then(|role| role.parse::<BrokerRole>().ok());
+    let Some(role) = role.filter(|role| *role != BrokerRole::Slave) else {
+        return;
+    };
+    let noting = Arc::clone(broker);
+    let noted = tokio::task::spawn_blocking(move || noting.replication.master_role_is(role)).await;
+    if let Ok(Err(error)) = noted {
+        tracing::warn!("cannot note what kind of master this slave has: {error}");
+    }
+}
+
+/// The `brokerRole` of a master that is Apache's.
+async fn configured_role(channel: &Arc<Channel>) -> Option<String> {
+    let request = Command::request(RequestCode::GET_BROKER_CONFIG, &NoHeader);
+    let reply = channel.call(request, CALL_LIMIT).await.ok()?;
+    let text = std::str::from_utf8(&reply.body).ok()?;
+    let role = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("brokerRole="));
+    role.map(|role| role.trim().to_owned())
 }
 
 /// Where only the master's remoting address was given, it is asked for its HA port.

@@ -21,6 +21,7 @@ use super::now_ms;
 use super::replicas::Replica;
 use crate::base::LogOffset;
 use crate::broker::Broker;
+use crate::broker::handlers::pull;
 use crate::protocol::ha::switch::{Epoch, Hello, Welcome};
 use crate::protocol::ha::{HaError, classic, switch};
 
@@ -33,6 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const COMMIT_PAUSE: Duration = Duration::from_millis(5);
 /// Frames are gathered so far before they go to the socket.
 const GATHER_BYTES: usize = 256 << 10;
+/// What has left the memory is fetched so much at a time, on a thread that may block.
+const FETCH_BYTES: u64 = 4 << 20;
 
 /// Why a slave's connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -337,6 +340,21 @@ impl LogWriter {
     }
 }
 
+/// Brings what a far-behind slave gets next into memory, by the judgement pulls go by. Returns how far that got: the
+/// position before which it need not be asked again.
+async fn fetch(broker: &Arc<Broker>, at: u64) -> u64 {
+    if at >= pull::cold_before(broker) {
+        return at;
+    }
+    let Some(stretch) = broker.store.stretch(LogOffset::new(at), FETCH_BYTES) else {
+        return at;
+    };
+    let until = at + stretch.as_ref().len() as u64;
+    // A shutdown may cancel it; then nobody is sent anything any more.
+    let _ = tokio::task::spawn_blocking(move || stretch.fetch()).await;
+    until
+}
+
 /// Sends the log from `at` on, and a sign of life when there is nothing new. In majority mode a slave is also told when
 /// more is committed.
 async fn send_log(
@@ -346,7 +364,11 @@ async fn send_log(
     mut at: u64,
 ) -> Result<(), Ended> {
     let store = &broker.store;
+    let mut fetched = at;
     loop {
+        if at >= fetched {
+            fetched = fetch(broker, at).await;
+        }
         let options = broker.options.load();
         let batch = u64::from(options.ha_transfer_batch_size.max(1)).min(log.room(at));
         let committed = store.committed().get();

@@ -29,7 +29,9 @@
 //! the disk and asks for a new start in the same process, which the node does; then everything a role needs is set up
 //! as at any start, and what must be cut off the log is cut while nobody reads it. [`Broker::fence`] promises an epoch:
 //! a master of an earlier one takes no message from then on, and is followed by nobody here, also after a restart.
-//! [`Broker::standing`] tells what is needed to choose a master: epoch, end of the log, committed end.
+//! [`Broker::standing`] tells what is needed to choose a master: epoch, end of the log, committed end. A slave that
+//! becomes master is the kind of master it is configured as, and else the kind its master was: a pair that waited for its
+//! slave goes on doing so.
 //!
 //! What it promises: a slave's log is the master's, byte for byte; nothing is overwritten or cut because a peer says so;
 //! an answer that waits for replicas waits on the `replicated` watermark, and one report releases everyone below it.
@@ -52,11 +54,9 @@ pub(crate) mod status;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 pub(crate) use role::{BrokerRole, ReplicationMode};
 
@@ -64,13 +64,9 @@ use self::epochs::{EpochFile, History};
 use self::replicas::{Quorum, Replica, Replicas};
 use self::state::{Saved, StateFile};
 use super::Broker;
-use super::handlers::Request;
 use super::options::BrokerOptions;
 use crate::base::{LogOffset, Watermark};
-use crate::protocol::codes::ResponseCode;
-use crate::protocol::command::Command;
 use crate::protocol::ha::switch::Epoch;
-use crate::remoting::Asked;
 use crate::store::Store;
 use crate::sys::Clock;
 
@@ -97,7 +93,11 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Replication {
     role: BrokerRole,
+    /// `brokerRole` as it was configured, whatever it was told since.
+    configured: BrokerRole,
     mode: ReplicationMode,
+    /// Whether it began an epoch with this start: it has taken another's place.
+    took_over: bool,
     /// How far enough slaves have the log, by the quorum.
     replicated: Watermark,
     replicas: Mutex<Replicas>,
@@ -169,6 +169,7 @@ impl Replication {
     /// Reads what is kept on the disk. Blocks.
     pub(crate) fn open(
         options: &BrokerOptions,
+        configured: BrokerRole,
         state: StateFile,
         store: &Store,
     ) -> io::Result<Self> {
@@ -202,6 +203,8 @@ impl Replication {
         }
         let replication = Self {
             role: options.broker_role,
+            configured,
+            took_over: new_epoch.is_some() && end > 0,
             mode: options.replication,
             replicated: Watermark::new(0),
             replicas: Mutex::default(),
@@ -242,6 +245,36 @@ impl Replication {
     /// Whether it is a master that must take no message, because a later epoch was promised.
     pub(crate) fn is_fenced(&self) -> bool {
         !self.is_slave() && self.promised() > self.own_epoch.max(0)
+    }
+
+    /// Whether it has taken another's place with this start. What it knows of consumers is a copy then, and older than its
+    /// log.
+    pub(crate) fn took_over(&self) -> bool {
+        self.took_over
+    }
+
+    /// What kind of master this broker would be: as it is configured, or, where it is configured as a slave, what its
+    /// master was. Where that was never heard it is Apache's default, and `false`.
+    pub(crate) fn role_as_master(&self) -> (BrokerRole, bool) {
+        if self.configured != BrokerRole::Slave {
+            return (self.configured, true);
+        }
+        let heard = self
+            .state
+            .lock()
+            .saved()
+            .master_role
+            .as_deref()
+            .and_then(|role| role.parse().ok());
+        heard
+            .filter(|role| *role != BrokerRole::Slave)
+            .map_or((BrokerRole::AsyncMaster, false), |role| (role, true))
+    }
+
+    /// A slave hears what kind of master it has: should it take that one's place, it is the same. Blocks.
+    pub(crate) fn master_role_is(&self, role: BrokerRole) -> io::Result<()> {
+        let name = Some(role.name().to_owned());
+        self.state.lock().change(|saved| saved.master_role = name)
     }
 
     /// How far enough slaves have the log.
@@ -367,31 +400,6 @@ impl Broker {
             self.wake(&topic, queue);
         }
         self.replication.replicated.advance(committed);
-    }
-
-    /// Answers a request whose record ends at `end`: in majority mode when that is committed, else at once.
-    pub(crate) fn answer_when_committed(
-        self: &Arc<Self>,
-        request: &Request<'_, '_>,
-        end: Option<LogOffset>,
-        answer: Command,
-    ) {
-        let Some(end) = end.filter(|_| self.replication.is_majority()) else {
-            request.answer(answer);
-            return;
-        };
-        let limit = Duration::from_millis(self.options.load().slave_timeout);
-        let (channel, asked) = (Arc::clone(request.channel), Asked::from(request.head));
-        let reached = self.replication.replicated.reached(end.get());
-        self.tasks.spawn(async move {
-            let answer = match timeout(limit, reached).await {
-                Ok(()) => answer,
-                Err(_) => {
-                    Command::response(ResponseCode::SYSTEM_ERROR).with_remark("FLUSH_SLAVE_TIMEOUT")
-                }
-            };
-            channel.answer(asked, answer);
-        });
     }
 
     /// What the answer to a message must wait for that was just appended and ends at `end`.

@@ -42,6 +42,8 @@ pub(super) struct Decision {
     /// The epoch the new master begins, or began.
     pub(super) epoch: i32,
     pub(super) target: String,
+    /// What kind of master it will be (`SYNC_MASTER` or `ASYNC_MASTER`), if it says so.
+    pub(super) role: Option<String>,
     /// It is the master already: only what follows is left to do.
     pub(super) is_master: bool,
     /// Masters that must take no message from then on, with whether they do already.
@@ -105,6 +107,7 @@ pub(super) fn choose<'a>(group: &'a Group, to: Option<&str>) -> Result<&'a Membe
 /// What is done to make `target` master, and what speaks against it.
 pub(super) fn decide(group: &Group, target: &Member, loss: &Loss, given: Given) -> Decision {
     let is_master = target.takes_messages();
+    let as_master = target.known().and_then(|known| known.as_master.as_ref());
     let own_epoch = target.known().map_or(0, |known| known.epoch);
     let others = || {
         let all = group.answering();
@@ -124,6 +127,7 @@ pub(super) fn decide(group: &Group, target: &Member, loss: &Loss, given: Given) 
             group.next_epoch()
         },
         target: target.address.clone(),
+        role: as_master.map(|(role, _)| role.clone()),
         is_master,
         promise: if is_master {
             Vec::new()
@@ -147,6 +151,13 @@ pub(super) fn decide(group: &Group, target: &Member, loss: &Loss, given: Given) 
     decision.refusal = stranger(group)
         .or_else(|| unfenced(group, given))
         .or_else(|| lossy(group, target, loss, given));
+    if let Some((role, false)) = as_master {
+        decision.risks.push(format!(
+            "{} was never told what kind of master it follows and becomes {role}; brokerRole in its configuration says \
+             otherwise",
+            target.address
+        ));
+    }
     if let Loss::Unknown(why) = loss {
         decision.risks.push(why.clone());
     }

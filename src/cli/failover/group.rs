@@ -33,6 +33,8 @@ impl Kind {
 pub(super) struct Standing {
     pub(super) kind: Kind,
     pub(super) role: String,
+    /// What kind of master it is or would be, and whether anybody told it.
+    pub(super) as_master: Option<(String, bool)>,
     pub(super) majority: bool,
     pub(super) total_replicas: usize,
     pub(super) epoch: i32,
@@ -67,6 +69,9 @@ impl Standing {
             kind: Kind::Rmq,
             majority: status.replication == "majority",
             role: status.role,
+            // A broker of an earlier version does not say.
+            as_master: Some((status.role_as_master, status.role_as_master_known))
+                .filter(|(role, _)| !role.is_empty()),
             total_replicas: usize::try_from(status.total_replicas).unwrap_or(usize::MAX),
             epoch: status.epoch,
             promised: status.promised,
@@ -362,6 +367,7 @@ pub(super) async fn standing(admin: &Admin, address: &str) -> Result<(Standing, 
             } else {
                 Kind::Classic
             },
+            as_master: None,
             majority: false,
             total_replicas: setting("totalReplicas").parse().unwrap_or(1),
             epoch: epoch.unwrap_or(-1),
@@ -444,6 +450,7 @@ pub(super) fn member(address: &str, id: i64, role: &str, log_end: i64) -> Member
         standing: Ok(Standing {
             kind: Kind::Rmq,
             role: role.to_owned(),
+            as_master: None,
             majority: false,
             total_replicas: 2,
             epoch: 1,

@@ -208,10 +208,11 @@ pub(super) fn plan(group: &Group, decision: &Decision, name_servers: &[String]) 
         );
     }
     let done = if decision.is_master { " (it is)" } else { "" };
+    let role = decision.role.as_deref().unwrap_or("master");
     journal.plan(
         "promote",
         &decision.target,
-        format!("master of epoch {epoch}{done}"),
+        format!("{role} of epoch {epoch}{done}"),
     );
     for (address, id, done) in &decision.follow {
         let done = if *done { " (it does)" } else { "" };

@@ -91,6 +91,10 @@ pub struct EpochEntry {
 pub struct ReplicationStatus {
     /// `ASYNC_MASTER`, `SYNC_MASTER` or `SLAVE`.
     pub role: String,
+    /// What kind of master it is, or would be.
+    pub role_as_master: String,
+    /// Whether that was configured or heard of a master, and is not only the default.
+    pub role_as_master_known: bool,
     /// `classic` or `majority`.
     pub replication: String,
     /// Its id; 0 for a master.

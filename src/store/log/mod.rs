@@ -51,6 +51,14 @@ impl LogSlice {
         Some(other)
     }
 
+    /// Brings the stretch into memory, if it has left it. Blocks for as long as the disk takes.
+    pub(crate) fn fetch(&self) {
+        /// The smallest page there is; one byte of each is enough.
+        const PAGE: usize = 4096;
+        let bytes = self.as_ref().iter().step_by(PAGE);
+        std::hint::black_box(bytes.fold(0_u8, |seen, byte| seen ^ byte));
+    }
+
     /// The bytes without copying; the file stays mapped while they are held.
     pub fn into_bytes(self) -> bytes::Bytes {
         bytes::Bytes::from_owner(self)

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{Target, check_message, range, wake_group};
+use crate::base::LogOffset;
 use crate::broker::Broker;
-use crate::broker::handlers::{Answer, Refusal, Request, success};
+use crate::broker::handlers::{Refusal, Request, success};
 use crate::broker::pop::handle::{Handle, HandleError, ORDER_REVIVE_QUEUE, retry_topic};
 use crate::broker::pop::order::{Commit, Place};
 use crate::broker::pop::records::{Ack, Key, MESSAGES_MAX};
@@ -72,8 +73,24 @@ pub(super) fn refused(broker: &Broker, error: &AppendError) -> Refusal {
     append_refusal(error, &broker.options.load())
 }
 
+/// Answers when the records of it are safe: the consumer will not come back to the message then.
+fn answer(
+    broker: &Arc<Broker>,
+    request: &Request<'_, '_>,
+    acknowledged: Result<Option<LogOffset>, Refusal>,
+) {
+    match acknowledged {
+        Ok(end) => broker.answer_when_safe(request, end, success()),
+        Err(refusal) => request.answer(refusal.into()),
+    }
+}
+
 /// `ACK_MESSAGE`.
-pub(crate) fn one(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+pub(crate) fn one(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    answer(broker, request, try_one(broker, request));
+}
+
+fn try_one(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Result<Option<LogOffset>, Refusal> {
     let header: AckMessageRequestHeader<'_> = request.header()?;
     let target = Target {
         topic: header.topic,
@@ -95,12 +112,11 @@ pub(crate) fn one(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
             invisible_time: handle.invisible_time,
         };
         popped.acknowledge(broker, header.offset)?;
-        return Ok(success());
+        return Ok(None);
     }
     check_revive_queue(broker, handle.revive_queue)?;
     let ack = Ack::one(key(place, &handle), header.offset);
-    store(broker, &ack, handle.revive_queue)?;
-    Ok(success())
+    store(broker, &ack, handle.revive_queue)
 }
 
 /// Names the check point a handle belongs to.
@@ -115,8 +131,8 @@ pub(super) fn key(place: Place, handle: &Handle<'_>) -> Key {
     }
 }
 
-fn store(broker: &Broker, ack: &Ack, revive_queue: i32) -> Result<(), Refusal> {
-    broker
+fn store(broker: &Broker, ack: &Ack, revive_queue: i32) -> Result<Option<LogOffset>, Refusal> {
+    let end = broker
         .acknowledge_popped(ack, revive_queue)
         .map_err(|error| refused(broker, &error))?;
     let key = format!("{}@{}", ack.topic, ack.group);
@@ -124,11 +140,18 @@ fn store(broker: &Broker, ack: &Ack, revive_queue: i32) -> Result<(), Refusal> {
         .stats
         .counter(StatsName::GroupAckNums, &key)
         .add(ack.offsets().len() as u64);
-    Ok(())
+    Ok(end)
 }
 
 /// `BATCH_ACK_MESSAGE`. What cannot belong to a message is passed over, as Apache does.
-pub(crate) fn batch(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+pub(crate) fn batch(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    answer(broker, request, try_batch(broker, request));
+}
+
+fn try_batch(
+    broker: &Arc<Broker>,
+    request: &Request<'_, '_>,
+) -> Result<Option<LogOffset>, Refusal> {
     let nothing = || Refusal::new(ResponseCode::NO_MESSAGE, "there is nothing to acknowledge");
     if request.body.is_empty() {
         return Err(nothing());
@@ -137,13 +160,18 @@ pub(crate) fn batch(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
     if body.acks.is_empty() {
         return Err(nothing());
     }
+    let mut end = None;
     for ack in &body.acks {
-        several(broker, ack, &body.broker_name)?;
+        end = end.max(several(broker, ack, &body.broker_name)?);
     }
-    Ok(success())
+    Ok(end)
 }
 
-fn several(broker: &Arc<Broker>, batch: &BatchAck, broker_name: &str) -> Result<(), Refusal> {
+fn several(
+    broker: &Arc<Broker>,
+    batch: &BatchAck,
+    broker_name: &str,
+) -> Result<Option<LogOffset>, Refusal> {
     let topic = match batch.retry.as_str() {
         "0" => batch.topic.clone(),
         "1" => retry_topic(&batch.topic, &batch.group, false),
@@ -163,7 +191,7 @@ fn several(broker: &Arc<Broker>, batch: &BatchAck, broker_name: &str) -> Result<
             batch.queue_id,
             "a batch acknowledges unknown messages"
         );
-        return Ok(());
+        return Ok(None);
     };
     let offsets = set_bits(&bits)
         .map(|distance| batch.start_offset.saturating_add(distance))
@@ -182,13 +210,13 @@ fn several(broker: &Arc<Broker>, batch: &BatchAck, broker_name: &str) -> Result<
         for offset in offsets {
             popped.acknowledge(broker, offset)?;
         }
-        return Ok(());
+        return Ok(None);
     }
     check_revive_queue(broker, batch.revive_queue)?;
     // A check point has no more messages than this; more offsets name nothing.
     let offsets: Vec<i64> = offsets.take(MESSAGES_MAX).collect();
     if offsets.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let key = Key {
         topic: place.topic,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Readable;
 use crate::base::ids::RETRY_PREFIX;
-use crate::base::{QueueOffset, TopicName};
+use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::broker::Broker;
 use crate::broker::clients::Subscription;
 use crate::broker::handlers::pull::EFFORT_MAX;
@@ -52,6 +52,8 @@ pub(crate) struct Taken {
     pub(super) revive_queue: i32,
     /// Whether messages were passed over that the subscription does not take.
     pub(super) passed: bool,
+    /// Where the last of its check points ends that were written.
+    pub(super) end: Option<LogOffset>,
 }
 
 impl Taken {
@@ -304,10 +306,13 @@ impl Ask {
             };
             let point = CheckPoint::new(key, self.invisible_time, &offsets, false);
             let next = found.next.to_wire();
-            if let Err(error) = broker.keep_check_point(place, &point, taken.revive_queue, next) {
-                tracing::warn!("nothing is popped: {error}");
-                taken.rest += i64::try_from(found.count).unwrap_or(0);
-                return false;
+            match broker.keep_check_point(place, &point, taken.revive_queue, next) {
+                Ok(end) => taken.end = taken.end.max(end),
+                Err(error) => {
+                    tracing::warn!("nothing is popped: {error}");
+                    taken.rest += i64::try_from(found.count).unwrap_or(0);
+                    return false;
+                }
             }
         }
         taken.count += offsets.len();

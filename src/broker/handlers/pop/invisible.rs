@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::ack::{check_revive_queue, key, refused};
 use super::{Target, check_message};
+use crate::base::LogOffset;
 use crate::broker::Broker;
-use crate::broker::handlers::{Answer, Request};
+use crate::broker::handlers::{Refusal, Request};
 use crate::broker::pop::handle::Handle;
 use crate::broker::pop::journal;
 use crate::broker::pop::order::Place;
@@ -19,7 +20,18 @@ use crate::protocol::header::pop::{
 
 /// Gives the message a check point of its own and takes it out of the old one. In order, it only changes when the queue
 /// is free again.
-pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer {
+pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) {
+    match try_change(broker, request) {
+        Ok((end, answer)) => broker.answer_when_safe(request, end, answer),
+        Err(refusal) => request.answer(refusal.into()),
+    }
+}
+
+/// The answer, and where the log ends that it speaks of.
+fn try_change(
+    broker: &Broker,
+    request: &Request<'_, '_>,
+) -> Result<(Option<LogOffset>, Command), Refusal> {
     let header: ChangeInvisibleTimeRequestHeader<'_> = request.header()?;
     let target = Target {
         topic: header.topic,
@@ -36,7 +48,7 @@ pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
     };
     let now_ms = broker.clock.now_ms();
     if handle.is_order() {
-        return Ok(in_order(broker, &place, &header, &handle, now_ms));
+        return Ok((None, in_order(broker, &place, &header, &handle, now_ms)));
     }
     check_revive_queue(broker, handle.revive_queue)?;
     let old = key(place, &handle);
@@ -50,25 +62,27 @@ pub(crate) fn change(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
     let ack = Ack::one(old, header.offset);
     let counted = format!("{}@{}", ack.topic, ack.group);
     let buffered = broker.pop.is_buffered(&ack.key());
-    let mut stored = journal::write(broker, |batch| {
+    let mut end = journal::write(broker, |batch| {
         batch.check_point(handle.revive_queue, &point);
         if !buffered {
             batch.ack(handle.revive_queue, &ack);
         }
-    });
-    if stored.is_ok() && buffered {
+    })
+    .map_err(|error| refused(broker, &error))?;
+    if buffered {
         // Only now: until its new check point is stored, the old one is all that remembers the message.
-        stored = broker.acknowledge_popped(&ack, handle.revive_queue);
+        let acknowledged = broker.acknowledge_popped(&ack, handle.revive_queue);
+        end = end.max(acknowledged.map_err(|error| refused(broker, &error))?);
     }
-    stored.map_err(|error| refused(broker, &error))?;
     for name in [StatsName::GroupCkNums, StatsName::GroupAckNums] {
         broker.stats.counter(name, &counted).add(1);
     }
-    Ok(answer(&ChangeInvisibleTimeResponseHeader {
+    let header = ChangeInvisibleTimeResponseHeader {
         pop_time,
         invisible_time: header.invisible_time,
         revive_qid: handle.revive_queue,
-    }))
+    };
+    Ok((end, answer(&header)))
 }
 
 /// The time of the new check point. It must not have the name of an earlier one: the first message of a check point, when

@@ -80,7 +80,8 @@ impl Pop {
         );
     }
 
-    fn answer_found(&self, broker: &Broker, taken: Taken) {
+    /// Hands messages out, once their check points are safe: else they could be lost with them.
+    fn answer_found(self: Box<Self>, broker: &Arc<Broker>, taken: Taken) {
         let (count, bytes) = (taken.count as u64, taken.bytes as u64);
         self.counters.nums.add(count);
         self.counters.size.add(bytes);
@@ -94,7 +95,19 @@ impl Pop {
         broker.stats.pulls.add(1);
         broker.stats.found.add(1);
         broker.stats.transferred.add(count);
-        self.send(ResponseCode::SUCCESS, "FOUND", taken);
+        if taken.end.is_none_or(|end| broker.safety(end).is_none()) {
+            return self.send(ResponseCode::SUCCESS, "FOUND", taken);
+        }
+        let waiting = Arc::clone(broker);
+        broker.tasks.spawn(async move {
+            match waiting.until_safe(taken.end).await {
+                Ok(()) => self.send(ResponseCode::SUCCESS, "FOUND", taken),
+                Err(refusal) => self.channel.send_with(
+                    |out| refusal.encode(self.serialization, self.opaque, out),
+                    [],
+                ),
+            }
+        });
     }
 
     fn answer_nothing(&self, broker: &Broker, code: ResponseCode, taken: Taken) {

@@ -81,12 +81,11 @@ impl Pull {
     }
 
     /// As [`Pull::read`]; `None` if the messages wanted are so far behind the end of the log that reading them may block.
-    fn read_unless_cold(&self, broker: &Broker, distance: u64) -> Option<Found> {
+    fn read_unless_cold(&self, broker: &Broker, cold_before: u64) -> Option<Found> {
         let Some(offset) = QueueOffset::from_wire(self.offset) else {
             return Some(self.before_the_start());
         };
         let store = &broker.store;
-        let cold_before = store.appended().get().saturating_sub(distance);
         let mut effort = 0;
         let filter = |candidate: Candidate<'_>| self.wanted.takes(candidate, &mut effort);
         store.get_unless_cold(&self.queue, offset, self.limits, cold_before, filter)
@@ -407,6 +406,16 @@ fn limits(header: &PullMessageRequestHeader<'_>, options: &BrokerOptions) -> Rea
     }
 }
 
+/// What lies before this position of the log is thought to have left the memory: reading it may block.
+pub(crate) fn cold_before(broker: &Broker) -> u64 {
+    let options = broker.options.load();
+    let distance = match options.cold_read_distance {
+        0 => in_memory(broker, &options),
+        distance => distance,
+    };
+    broker.store.appended().get().saturating_sub(distance)
+}
+
 /// How far behind the end of the log a record may lie and still be thought to be in memory.
 fn in_memory(broker: &Broker, options: &BrokerOptions) -> u64 {
     broker.memory_bytes / 100 * u64::from(options.access_message_in_memory_max_ratio)
@@ -415,10 +424,6 @@ fn in_memory(broker: &Broker, options: &BrokerOptions) -> u64 {
 fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
     let options = broker.options.load();
     let use_resets = options.use_server_side_reset_offset;
-    let distance = match options.cold_read_distance {
-        0 => in_memory(broker, &options),
-        distance => distance,
-    };
     drop(options);
     let (topic, group, queue_id) = (
         pull.topic.as_str(),
@@ -437,7 +442,7 @@ fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
         return;
     }
     let suspend_ms = patience.suspend_ms;
-    if let Some(found) = pull.read_unless_cold(broker, distance) {
+    if let Some(found) = pull.read_unless_cold(broker, cold_before(broker)) {
         conclude(broker, pull, found, suspend_ms);
         return;
     }

@@ -12,7 +12,6 @@ mod properties;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -22,10 +21,9 @@ use self::properties::StoredProperties;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::broker::Broker;
-use crate::broker::flush_wait::{self, FlushWait, ReplicaWait};
+use crate::broker::flush_wait::FlushWait;
 use crate::broker::options::BrokerOptions;
 use crate::broker::refusal::{append_refusal, illegal_message};
-use crate::broker::replication::Wait;
 use crate::broker::session::{Session, Topic, TopicCache};
 use crate::broker::stats::Counter;
 use crate::broker::timer::redirect::{self, Timing};
@@ -38,7 +36,7 @@ use crate::protocol::command::{Command, Serialization};
 use crate::protocol::header::HeaderError;
 use crate::protocol::header::send::{SendMessageRequestHeader, SendMessageRequestHeaderV2};
 use crate::remoting::Channel;
-use crate::store::{AppendGroup, FlushMode, Queue};
+use crate::store::{AppendGroup, Queue};
 
 /// Clients since this version may say how often a message is retried (`V3_4_9`).
 pub(crate) const VERSION_WITH_MAX_RECONSUME_TIMES: i32 = 121;
@@ -783,18 +781,8 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
 }
 
 fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>) {
-    let must_flush = broker.store.must_wait_for_flush();
     let options = Arc::clone(session.options.get());
-    let end = session.sends.group.end();
-    let replicas = match broker.replica_wait(&options, end) {
-        Wait::None => None,
-        Wait::NoSlave => Some(ReplicaWait::NoSlave),
-        Wait::Replicas => {
-            let limit = Duration::from_millis(options.slave_timeout);
-            Some(ReplicaWait::Until(end, flush_wait::deadline(limit)))
-        }
-    };
-    let must_wait = must_flush || replicas.is_some();
+    let safety = broker.safety(session.sends.group.end());
     // What may not count after all is not acknowledged, whatever its producer would put up with.
     let all_wait = broker.replication.is_majority();
     let (mut now, mut later) = (Sent::new(&options), Sent::new(&options));
@@ -827,7 +815,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             broker.transactions.committed(name);
         }
         if !one.oneway {
-            let sent = if route.is_some() || must_wait && (one.waits || all_wait) {
+            let sent = if route.is_some() || safety.is_some() && (one.waits || all_wait) {
                 &mut later
             } else {
                 &mut now
@@ -854,15 +842,9 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         write_answers(channel, &now, ResponseCode::SUCCESS);
     }
     if !later.is_empty() {
-        let end = must_flush.then_some(end);
-        let limit = match options.store.flush {
-            FlushMode::Sync { timeout } | FlushMode::Async { interval: timeout } => timeout,
-        };
         let wait = FlushWait {
-            end,
-            replicas,
+            safety,
             route,
-            deadline: flush_wait::deadline(limit),
             sent: later,
         };
         broker.wait_for_flush(session, channel, wait);
