@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 
 use super::Broker;
 use super::clients::Clients;
+use super::controller::Member;
+use super::controller::group::await_role;
 use super::groups::Groups;
 use super::handlers::pop;
 use super::handlers::pull::{self, ParkedPulls};
@@ -84,20 +86,35 @@ fn store_host(options: &BrokerOptions) -> Result<SocketAddr, BrokerError> {
 }
 
 impl Broker {
-    /// Opens the store and the tables, and starts the broker's tasks. Needs a tokio runtime; blocks while the store
-    /// recovers. Whoever calls serves a [`super::Port`] and calls [`Broker::shutdown`] at the end.
+    /// A broker on its own.
+    #[cfg(test)]
     pub(crate) fn start(
+        options: BrokerOptions,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
+        Self::start_in(options, clock, None)
+    }
+
+    /// Opens the store and the tables, and starts the broker's tasks. Needs a tokio runtime; blocks while the store
+    /// recovers. Whoever calls serves a [`super::Port`] and calls [`Broker::shutdown`] at the end. With a member, a
+    /// controller gives the broker its role.
+    pub(crate) fn start_in(
         mut options: BrokerOptions,
         clock: Clock,
+        member: Option<Arc<Member>>,
     ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
         // A bad address is told before the store is opened.
         store_host(&options)?;
         let state = StateFile::open(&options.store.dir).map_err(BrokerError::Replication)?;
         let configured = options.broker_role;
         state.saved().apply(&mut options);
+        if let Some(member) = &member {
+            await_role(&mut options, &state, member);
+        }
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let opened = Arc::clone(&store);
-        let broker = Replication::open(&options, configured, state, &store)
+        let replicated = Replication::open(&options, configured, state, &store, member.clone());
+        let broker = replicated
             .map_err(BrokerError::Replication)
             .and_then(|replication| Self::assemble(options, clock, store, replication))
             .map(Arc::new)
@@ -108,6 +125,9 @@ impl Broker {
                     tracing::warn!("the store was not closed in order: {error}");
                 }
             })?;
+        if let Some(member) = member {
+            member.attach(&broker, report.clean);
+        }
         Ok((broker, report))
     }
 
@@ -272,6 +292,9 @@ impl Broker {
 
     /// Takes leave of the name servers, stops the tasks, saves every table and closes the store.
     pub(crate) async fn shutdown(self: &Arc<Self>) -> Result<(), BrokerError> {
+        if let Some(group) = self.replication.group() {
+            group.member().detach();
+        }
         registration::unregister(self).await;
         self.tasks.stop();
         let broker = Arc::clone(self);

@@ -11,7 +11,9 @@
 
 mod assign;
 mod attributes;
+mod channels;
 mod clients;
+pub(crate) mod controller;
 mod fault;
 mod flush_wait;
 mod groups;
@@ -79,6 +81,7 @@ use crate::remoting::Channel;
 use crate::store::{LIGHT_QUEUE_PREFIX, Queue, Store};
 use crate::sys::Clock;
 
+pub(crate) use controller::{Member, Membership};
 pub use fault::FaultSpec;
 pub(crate) use fault::Faults;
 pub(crate) use lifecycle::BrokerError;

@@ -52,8 +52,9 @@ pub(crate) enum Effect {
 }
 
 /// Settings that are read once.
-const AT_START: [&str; 16] = [
+const AT_START: [&str; 19] = [
     "advertisedPort",
+    "asyncLearner",
     "brokerName",
     "brokerId",
     "brokerIP1",
@@ -61,6 +62,8 @@ const AT_START: [&str; 16] = [
     "brokerClusterName",
     "brokerRole",
     "clusterTopicEnable",
+    "controllerAddr",
+    "enableControllerMode",
     "haListenPort",
     "haMasterAddress",
     "listenPort",
@@ -183,6 +186,28 @@ broker_options! {
     total_replicas: u32 = 1 => "totalReplicas";
     /// `classic` or `majority`: this broker's own setting.
     replication: ReplicationMode = ReplicationMode::Classic => "replication";
+    /// Whether a controller says who is master.
+    enable_controller_mode: bool = false => "enableControllerMode";
+    /// Controllers, `host:port` separated by `;`.
+    controller_addr: String = String::new() => "controllerAddr";
+    /// The controllers are told so often that this broker lives.
+    broker_heartbeat_interval: u64 = 1_000 => "brokerHeartbeatInterval";
+    /// A broker that was silent for so long has lost its role. Apache: 10 s; less, so that another has taken its place
+    /// within that time.
+    controller_heart_beat_timeout_mills: u64 = 5_000 => "controllerHeartBeatTimeoutMills";
+    /// How often a controller is asked who is master, while nothing is amiss.
+    sync_broker_metadata_period: u64 = 5_000 => "syncBrokerMetadataPeriod";
+    /// How often the controllers are asked which of them leads. Apache: 10 s.
+    sync_controller_metadata_period: u64 = 5_000 => "syncControllerMetadataPeriod";
+    /// How often a master looks who of its slaves keeps up. Apache: 5 s.
+    check_sync_state_set_period: u64 = 500 => "checkSyncStateSetPeriod";
+    /// A slave that has not had all its master had for so long is taken out of the sync state set. Apache: 15 s; less,
+    /// because in majority mode producers wait for it meanwhile.
+    ha_max_time_slave_not_catchup: u64 = 3_000 => "haMaxTimeSlaveNotCatchup";
+    /// Of several brokers that could be master, that with the smallest number.
+    broker_election_priority: i32 = i32::MAX => "brokerElectionPriority";
+    /// Whether this broker is a slave that never counts and never becomes master.
+    async_learner: bool = false => "asyncLearner";
     /// Whether consumers are served by slaves.
     slave_read_enable: bool = false => "slaveReadEnable";
     /// Whether a slave corrects offsets it does not have.
@@ -355,6 +380,14 @@ impl BrokerOptions {
     /// Whether a majority is asked for of nobody knows how many.
     pub(crate) fn lacks_total_replicas(&self) -> bool {
         self.replication == ReplicationMode::Majority && self.total_replicas < 2
+    }
+
+    /// The controllers, in the order given.
+    pub(crate) fn controllers(&self) -> impl Iterator<Item = &str> {
+        self.controller_addr
+            .split(';')
+            .map(str::trim)
+            .filter(|address| !address.is_empty())
     }
 
     /// The tick of the timer, in milliseconds.

@@ -4,17 +4,16 @@
 //! done when a round that began later has been answered by every name server that can be reached. What creates a topic
 //! waits for its ticket, so that a client which hears of success finds the route.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Broker;
+use super::channels::Channels;
 use super::options::BrokerOptions;
 use super::replication::rival;
 use crate::base::Watermark;
@@ -25,12 +24,11 @@ use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::fastjson;
-use crate::protocol::frame::Frame;
 use crate::protocol::header::namesrv::{
     GetRouteInfoRequestHeader, RegisterBrokerRequestHeader, RegisterBrokerResponseHeader,
     UnRegisterBrokerRequestHeader,
 };
-use crate::remoting::{Channel, ConnLimits, Service, connect};
+use crate::remoting::Channel;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const UNREGISTER_LIMIT: Duration = Duration::from_secs(3);
@@ -39,21 +37,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(3);
 /// A round of registration looks for another master of this name unless the last look was as recent as this.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
-/// The broker's side of a connection to a name server, which asks nothing of it.
-struct Silent;
-
-impl Service for Silent {
-    type Session = ();
-
-    fn open(&self, _channel: &Arc<Channel>) {}
-
-    fn frames(&self, _session: &mut (), _channel: &Arc<Channel>, frames: &mut Vec<Frame>) {
-        frames.clear();
-    }
-
-    fn closed(&self, _session: (), _channel: &Arc<Channel>) {}
-}
-
 /// Orders rounds of registration and knows which are done.
 pub(crate) struct Registrar {
     wanted: AtomicU64,
@@ -61,7 +44,7 @@ pub(crate) struct Registrar {
     ring: Notify,
     /// Rounds that reached at least one name server.
     reached: Watermark,
-    channels: Mutex<HashMap<String, Arc<Channel>>>,
+    channels: Channels,
 }
 
 impl Registrar {
@@ -71,7 +54,7 @@ impl Registrar {
             done: Watermark::new(0),
             ring: Notify::new(),
             reached: Watermark::new(0),
-            channels: Mutex::new(HashMap::new()),
+            channels: Channels::default(),
         }
     }
 
@@ -98,19 +81,7 @@ impl Registrar {
     }
 
     pub(crate) async fn channel(&self, address: &str) -> Result<Arc<Channel>, String> {
-        let known = self.channels.lock().get(address).cloned();
-        if let Some(known) = known.filter(|channel| !channel.is_closed()) {
-            return Ok(known);
-        }
-        let limits = ConnLimits::default();
-        let channel = connect(address, Arc::new(Silent), limits, CONNECT_LIMIT)
-            .await
-            .map_err(|error| error.to_string())?;
-        let made = Arc::clone(&channel);
-        if let Some(old) = self.channels.lock().insert(address.to_owned(), made) {
-            old.close();
-        }
-        Ok(channel)
+        self.channels.to(address).await
     }
 }
 
@@ -153,7 +124,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 
 /// Registers with every name server at once; returns what went wrong.
 async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String> {
-    if broker.replication.is_fenced() {
+    if broker.replication.is_fenced() || broker.replication.is_isolated() {
         // Its place is another's: whoever asked for a round need not wait, and clients are not led here.
         broker.registrar.reached.advance(1);
         return Vec::new();
@@ -191,6 +162,10 @@ fn registration_body(
         ..DataVersion::default()
     };
     let mut wrapper = broker.topics.with(|topics| topics.wrapper(mappings));
+    if broker.replication.group().is_some() {
+        // By this the name servers tell a master from one of an earlier epoch.
+        wrapper.data_version.state_version = broker.replication.promised().into();
+    }
     for topic in wrapper.topic_config_table.values_mut() {
         // A broker that may not be written registers topics that may not be written.
         topic.perm &= options.broker_permission | super::topics::PERM_INHERIT;
@@ -230,7 +205,9 @@ async fn register(
     if reply.code != ResponseCode::SUCCESS {
         return Err(failed(format!("{} {}", reply.code, reply.remark())));
     }
+    // Where a controller says who is master, the name servers may be behind.
     if broker.replication.is_slave()
+        && broker.replication.group().is_none()
         && let Ok(answer) = reply.header::<RegisterBrokerResponseHeader<'_>>()
     {
         let configured = !options.ha_master_address.trim().is_empty();
@@ -290,7 +267,7 @@ pub(crate) async fn unregister(broker: &Broker) {
         cluster_name: &options.broker_cluster_name,
         broker_id: options.broker_id,
     };
-    let channels: Vec<_> = broker.registrar.channels.lock().drain().collect();
+    let channels = broker.registrar.channels.take();
     let mut calls = JoinSet::new();
     for (address, channel) in channels {
         if channel.is_closed() {

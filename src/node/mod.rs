@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::base::GroupName;
-use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Port};
+use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Membership, Port};
 use crate::namesrv::{NameServer, NamesrvOptions, Peers};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
@@ -36,7 +36,7 @@ use config::seed::Seed;
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
 use seeding::Ground;
-use supervise::Supervised;
+use supervise::{Beside, Supervised};
 
 pub use ready::ReadyInfo;
 pub use seeding::Seeded;
@@ -199,13 +199,14 @@ impl Node {
             ready.broker = Some(claims.main.address());
             ready.broker_vip = claims.vip.as_ref().map(Claim::address);
             let faults = options.faults.map(Arc::new);
-            let running = RunningBroker::start(
-                broker_options.clone(),
-                clock.clone(),
-                claims,
-                faults.clone(),
-            )
-            .await?;
+            let membership = Membership::join(&broker_options);
+            let beside = Beside {
+                clock: clock.clone(),
+                faults: faults.clone(),
+                member: membership.as_ref().map(Membership::member),
+            };
+            let running =
+                RunningBroker::start(broker_options.clone(), claims, beside.clone()).await?;
             ready.topics = running.create_topics(&options.topics);
             ready.groups = running.create_groups(&options.groups);
             running.register(&ready.name_servers).await;
@@ -223,12 +224,11 @@ impl Node {
             let first = Arc::clone(&running.broker);
             let anew = supervise::Anew {
                 options: broker_options,
-                clock,
                 listen: options.listen,
                 watched,
-                faults,
+                beside,
             };
-            broker = Some((first, Supervised::new(running, anew)));
+            broker = Some((first, Supervised::new(running, anew, membership)));
         }
         if let Some((_, watched)) = &http {
             watched.serving(broker.as_ref().map(|(first, _)| Arc::clone(first)));
@@ -315,12 +315,17 @@ impl RunningBroker {
 
     async fn start(
         options: BrokerOptions,
-        clock: Clock,
         claims: BrokerPorts,
-        faults: Option<Arc<Faults>>,
+        beside: Beside,
     ) -> Result<Self, NodeError> {
+        let Beside {
+            clock,
+            faults,
+            member,
+        } = beside;
         // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
-        let opened = tokio::task::spawn_blocking(move || Broker::start(options, clock)).await;
+        let starting = move || Broker::start_in(options, clock, member);
+        let opened = tokio::task::spawn_blocking(starting).await;
         let (broker, report) = match opened {
             Ok(started) => started?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

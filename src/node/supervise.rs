@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::http::Watched;
 use super::ports::broker_ports;
 use super::{NodeError, RunningBroker};
-use crate::broker::{BrokerOptions, Faults};
+use crate::broker::{BrokerOptions, Faults, Member, Membership};
 use crate::sys::Clock;
 
 /// How long after a failed start the next is tried: the old ports may not be free yet.
@@ -26,16 +26,19 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 pub(super) struct Supervised {
     running: Arc<Mutex<Option<RunningBroker>>>,
     _task: JoinSet<()>,
+    /// Ends last, so that the controllers miss the broker only when it is gone.
+    _membership: Option<Membership>,
 }
 
 impl Supervised {
-    pub(super) fn new(running: RunningBroker, anew: Anew) -> Self {
+    pub(super) fn new(running: RunningBroker, anew: Anew, membership: Option<Membership>) -> Self {
         let running = Arc::new(Mutex::new(Some(running)));
         let mut task = JoinSet::new();
         task.spawn(supervise(Arc::clone(&running), anew));
         Self {
             running,
             _task: task,
+            _membership: membership,
         }
     }
 
@@ -60,12 +63,20 @@ impl Supervised {
 /// What a new start needs.
 pub(super) struct Anew {
     pub(super) options: BrokerOptions,
-    pub(super) clock: Clock,
     pub(super) listen: IpAddr,
     /// Who is asked over HTTP how the broker is.
     pub(super) watched: Option<Arc<Watched>>,
+    pub(super) beside: Beside,
+}
+
+/// What a broker works with that outlives its roles.
+#[derive(Debug, Clone)]
+pub(super) struct Beside {
+    pub(super) clock: Clock,
     /// What is to happen to requests, if anything is.
     pub(super) faults: Option<Arc<Faults>>,
+    /// Its place among the brokers of its name, where a controller gives them their roles.
+    pub(super) member: Option<Arc<Member>>,
 }
 
 async fn supervise(running: Arc<Mutex<Option<RunningBroker>>>, anew: Anew) {
@@ -102,8 +113,7 @@ impl Anew {
         let ha = Some(options.ha_listen_port).filter(|port| *port != 0);
         let claims = broker_ports(self.listen, options.listen_port, ha)?;
         let name_servers: Vec<_> = options.name_servers().map(str::to_owned).collect();
-        let faults = self.faults.clone();
-        let running = RunningBroker::start(options, self.clock.clone(), claims, faults).await?;
+        let running = RunningBroker::start(options, claims, self.beside.clone()).await?;
         if let Some(watched) = &self.watched {
             watched.serving(Some(Arc::clone(&running.broker)));
         }

@@ -27,6 +27,11 @@ pub(crate) fn handle(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
     let failed = |error: std::io::Error| Refusal::error(format!("cannot be noted: {error}"));
     match header.action.unwrap_or("status") {
         "status" => {}
+        _ if broker.replication.group().is_some() => {
+            return Err(wrong(
+                "a controller gives this broker its role: ask that one".to_owned(),
+            ));
+        }
         "fence" => {
             let epoch = header
                 .epoch
@@ -111,7 +116,10 @@ fn status(broker: &Broker) -> ReplicationStatus {
         broker_id: replica.broker_id,
         acked: wire(replica.acked),
         behind: wire(end.saturating_sub(replica.acked)),
-        in_sync: end.saturating_sub(replica.acked) < options.ha_max_gap_not_in_sync,
+        in_sync: match broker.replication.group() {
+            Some(group) => group.is_in_sync(replica.broker_id),
+            None => end.saturating_sub(replica.acked) < options.ha_max_gap_not_in_sync,
+        },
         caught_up_timestamp: replica.caught_up_ms,
     };
     let link = broker.replication.link();

@@ -65,11 +65,16 @@ async fn all(broker: &Arc<Broker>) -> Result<(), String> {
     let address = broker.replication.link().address;
     let Some(address) = address.filter(|address| *address != broker.options.load().address())
     else {
-        return Err("no name server has told where the master is".to_owned());
+        let who = if broker.replication.group().is_some() {
+            "controller"
+        } else {
+            "name server"
+        };
+        return Err(format!("no {who} has told where the master is"));
     };
     let channel = broker.registrar.channel(&address).await?;
     learn_ha_address(broker, &channel, &address).await;
-    if broker.replication.is_majority() && !broker.replication.link().connected {
+    if broker.replication.compares_histories() && !broker.replication.link().connected {
         // A master whose log nobody follows may not be one any more.
         return Err("the master's log is not followed".to_owned());
     }
@@ -138,7 +143,8 @@ async fn configured_role(channel: &Arc<Channel>) -> Option<String> {
 
 /// Where only the master's remoting address was given, it is asked for its HA port.
 async fn learn_ha_address(broker: &Arc<Broker>, channel: &Arc<Channel>, address: &str) {
-    if broker.replication.link().ha_address.is_some() {
+    let told_by_controller = broker.replication.group().is_some();
+    if broker.replication.link().ha_address.is_some() || told_by_controller {
         return;
     }
     let header = ExchangeHAInfoRequestHeader::default();

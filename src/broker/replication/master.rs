@@ -131,7 +131,7 @@ async fn follow_one(
         writer: BufWriter::with_capacity(GATHER_BYTES, writer),
         history: broker
             .replication
-            .is_majority()
+            .compares_histories()
             .then(|| broker.replication.history()),
     };
     let mut reports = Reports {
@@ -153,6 +153,7 @@ async fn follow_one(
         transferred: 0,
         since_ms: now_ms(),
         caught_up_ms: 0,
+        mark: (broker.store.appended().get(), now_ms()),
     };
     broker.replication.replicas.lock().join(connection, replica);
     broker.note_replicas();

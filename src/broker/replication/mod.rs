@@ -36,7 +36,8 @@
 //! What it promises: a slave's log is the master's, byte for byte; nothing is overwritten or cut because a peer says so;
 //! an answer that waits for replicas waits on the `replicated` watermark, and one report releases everyone below it.
 //!
-//! Absent on purpose: choosing a master. That is for an administrator or a controller.
+//! Absent on purpose: choosing a master. That is for an administrator, or for a controller: see
+//! [`super::controller`].
 //!
 //! Lock order: every table here is a leaf; none is held across an await.
 
@@ -62,8 +63,10 @@ pub(crate) use role::{BrokerRole, ReplicationMode};
 
 use self::epochs::{EpochFile, History};
 use self::replicas::{Quorum, Replica, Replicas};
-use self::state::{Saved, StateFile};
+use self::state::{Saved, SavedSet, StateFile};
 use super::Broker;
+use super::controller::Member;
+use super::controller::group::Group;
 use super::options::BrokerOptions;
 use crate::base::{LogOffset, Watermark};
 use crate::protocol::ha::switch::Epoch;
@@ -119,6 +122,8 @@ pub(crate) struct Replication {
     settled_at: u64,
     wanted: Mutex<Option<RoleChange>>,
     changes: Notify,
+    /// In controller mode: the brokers of this name.
+    group: Option<Group>,
 }
 
 /// What an answer to a producer has to wait for.
@@ -172,6 +177,7 @@ impl Replication {
         configured: BrokerRole,
         state: StateFile,
         store: &Store,
+        member: Option<Arc<Member>>,
     ) -> io::Result<Self> {
         let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let link = Link {
@@ -185,12 +191,17 @@ impl Replication {
         let is_master = options.broker_role != BrokerRole::Slave;
         let new_epoch = match state.saved().epoch.filter(|_| is_master) {
             Some(number) if number > epochs.history().number() => {
-                Some(Epoch { number, start: end })
+                // What is there without a history belongs to the first epoch a controller gives.
+                let first = member.is_some() && epochs.history().last().is_none();
+                let start = if first { store.log_min().get() } else { end };
+                Some(Epoch { number, start })
             }
-            _ if majority && is_master && epochs.history().last().is_none() => Some(Epoch {
-                number: 1,
-                start: store.log_min().get(),
-            }),
+            _ if majority && member.is_none() && is_master && epochs.history().last().is_none() => {
+                Some(Epoch {
+                    number: 1,
+                    start: store.log_min().get(),
+                })
+            }
             _ => None,
         };
         epochs.change(|history| {
@@ -198,9 +209,12 @@ impl Replication {
                 history.begin(epoch);
             }
         })?;
-        if majority {
+        if majority || member.is_some() {
             store.hold_uncommitted();
         }
+        let own_epoch = epochs.history().number();
+        let group =
+            member.map(|member| Group::new(member, state.saved().sync_set.as_ref(), own_epoch));
         let replication = Self {
             role: options.broker_role,
             configured,
@@ -213,15 +227,17 @@ impl Replication {
             moved: Notify::new(),
             lacking: Notify::new(),
             promised: AtomicI32::new(state.saved().promised),
-            own_epoch: epochs.history().number(),
+            own_epoch,
             epoch_start: epochs.history().last().map_or(0, |epoch| epoch.start),
             epochs: Mutex::new(epochs),
             state: Mutex::new(state),
             settled_at: end,
             wanted: Mutex::new(None),
             changes: Notify::new(),
+            group,
         };
-        if replication.is_slave() {
+        if replication.is_slave() || replication.group.is_some() {
+            // A master waits for the controller's word before it takes the first message.
             store.set_replica(true);
         } else if replication.is_fenced() {
             tracing::error!(
@@ -240,6 +256,26 @@ impl Replication {
     /// Whether a message counts only when more than half of the replicas have it.
     pub(crate) fn is_majority(&self) -> bool {
         self.mode == ReplicationMode::Majority
+    }
+
+    /// The brokers of this name, where a controller says who is master.
+    pub(crate) fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// Whether replicas compare histories, and messages are seen only when they are committed.
+    pub(crate) fn compares_histories(&self) -> bool {
+        self.is_majority() || self.group.is_some()
+    }
+
+    /// Whether no controller has said yet what this broker is: it is known nowhere.
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| !group.is_settled())
+    }
+
+    /// Where the epoch of a master began.
+    pub(crate) fn epoch_start(&self) -> u64 {
+        self.epoch_start
     }
 
     /// Whether it is a master that must take no message, because a later epoch was promised.
@@ -287,6 +323,11 @@ impl Replication {
         self.replicas.lock().all()
     }
 
+    /// The slaves that are connected, looked at now.
+    pub(crate) fn seen_replicas(&self, log_end: u64, now_ms: i64) -> Vec<Replica> {
+        self.replicas.lock().seen(log_end, now_ms)
+    }
+
     /// What a slave knows of its master.
     pub(crate) fn link(&self) -> Link {
         self.link.lock().clone()
@@ -332,6 +373,27 @@ impl Replication {
         }
     }
 
+    /// A slave is told of another master; its HA address is not known yet. False if it is the same one.
+    pub(crate) fn change_master(&self, address: &str) -> bool {
+        let moved = self.with_link(|link| {
+            let moved = link.address.as_deref() != Some(address);
+            if moved {
+                link.address = Some(address.to_owned());
+                link.ha_address = None;
+            }
+            moved
+        });
+        if moved {
+            self.moved.notify_one();
+        }
+        moved
+    }
+
+    /// The master's tables are worth copying now.
+    pub(crate) fn copy_tables(&self) {
+        self.lacking.notify_one();
+    }
+
     /// Asks the node for a new start in another role.
     fn request(&self, change: RoleChange) {
         self.wanted.lock().get_or_insert(change);
@@ -371,7 +433,11 @@ pub(crate) fn quorum(options: &BrokerOptions) -> Quorum {
 
 impl Broker {
     /// Moves the `replicated` watermark to where the slaves are, and the committed end with it.
-    fn note_replicas(self: &Arc<Self>) {
+    pub(crate) fn note_replicas(self: &Arc<Self>) {
+        if let Some(group) = self.replication.group() {
+            self.note_group(group);
+            return;
+        }
         let options = self.options.load();
         let quorum = quorum(&options);
         if quorum == Quorum::Slaves(0) {
@@ -395,7 +461,7 @@ impl Broker {
     }
 
     /// The log is committed up to `committed`: shows it, and answers who waits.
-    fn commit(self: &Arc<Self>, committed: u64) {
+    pub(crate) fn commit(self: &Arc<Self>, committed: u64) {
         for (topic, queue) in self.store.commit(LogOffset::new(committed)) {
             self.wake(&topic, queue);
         }
@@ -404,6 +470,11 @@ impl Broker {
 
     /// What the answer to a message must wait for that was just appended and ends at `end`.
     pub(crate) fn replica_wait(&self, options: &BrokerOptions, end: LogOffset) -> Wait {
+        if let Some(group) = self.replication.group()
+            && !self.replication.is_majority()
+        {
+            return self.group_wait(group, options, end);
+        }
         let needed = match quorum(options) {
             Quorum::Slaves(0) => return Wait::None,
             _ if self.replication.is_majority() => return Wait::Replicas,
@@ -433,6 +504,11 @@ impl Broker {
         if needed <= 1 {
             return false;
         }
+        if let Some(group) = self.replication.group()
+            && !self.replication.is_majority()
+        {
+            return group.in_sync() < needed;
+        }
         let end = self.store.appended().get();
         let replicas = self.replication.replicas.lock();
         replicas.in_sync(end, options.ha_max_gap_not_in_sync) + 1 < needed
@@ -440,7 +516,8 @@ impl Broker {
 
     /// Whether nothing may be read yet, because nobody knows how much of the log is committed.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.replication.is_majority() && self.store.committed().get() < self.replication.settled_at
+        let compares = self.replication.compares_histories();
+        compares && self.store.committed().get() < self.replication.settled_at
     }
 
     /// Promises an epoch: no master of an earlier one counts here any more. False if a later one is promised already.
@@ -479,6 +556,18 @@ impl Broker {
         Ok(())
     }
 
+    /// Notes whom a slave follows, for a later start. Blocks.
+    pub(crate) fn note_master(&self, address: &str) -> io::Result<()> {
+        let change = |saved: &mut Saved| saved.master = Some(address.to_owned());
+        self.replication.state.lock().change(change)
+    }
+
+    /// Notes who may be elected instead of this master. Blocks.
+    pub(crate) fn keep_set(&self, set: SavedSet) -> io::Result<()> {
+        let change = |saved: &mut Saved| saved.sync_set = Some(set);
+        self.replication.state.lock().change(change)
+    }
+
     /// Where this broker stands.
     pub(crate) fn standing(&self) -> Standing {
         let replication = &self.replication;
@@ -491,7 +580,7 @@ impl Broker {
             epoch: replication.epoch(),
             promised: saved.promised,
             log_end,
-            committed: if replication.is_majority() {
+            committed: if replication.compares_histories() {
                 self.store.committed().get().max(saved.committed)
             } else {
                 log_end
@@ -507,7 +596,7 @@ impl Broker {
 
     /// Notes how far the log is committed, for a later start. Blocks.
     pub(crate) fn keep_committed(&self) {
-        if !self.replication.is_majority() {
+        if !self.replication.compares_histories() {
             return;
         }
         let committed = self.store.committed().get();
@@ -532,6 +621,9 @@ impl Broker {
             self.tasks.spawn(follow::run(Arc::clone(self)));
         } else if self.replication.is_majority() && self.store.must_wait_for_flush() {
             self.tasks.spawn(commit_as_flushed(Arc::clone(self)));
+        } else if self.replication.group.is_some() {
+            // A master that is alone in its set commits what it has.
+            self.tasks.spawn(commit_as_appended(Arc::clone(self)));
         }
     }
 }
@@ -542,6 +634,20 @@ async fn commit_as_flushed(broker: Arc<Broker>) {
         let flushed = broker.store.flushed().get();
         broker.note_replicas();
         broker.store.flushed().reached(flushed + 1).await;
+    }
+}
+
+/// The same where nobody waits for the disk.
+async fn commit_as_appended(broker: Arc<Broker>) {
+    loop {
+        let mark = if broker.store.must_wait_for_flush() {
+            broker.store.flushed()
+        } else {
+            broker.store.appended()
+        };
+        let end = mark.get();
+        broker.note_replicas();
+        mark.reached(end + 1).await;
     }
 }
 

@@ -35,6 +35,22 @@ pub(crate) struct Replica {
     pub(crate) since_ms: i64,
     /// When it last had everything the master had, ms since 1970; 0 for never.
     pub(crate) caught_up_ms: i64,
+    /// Where the master's log ended at some time, and when: once the slave has that, it had everything then.
+    pub(crate) mark: (u64, i64),
+}
+
+impl Replica {
+    /// Notes whether it has everything, or had. Under load it never has the last message; what there was a moment ago it has.
+    fn look(&mut self, log_end: u64, now_ms: i64) {
+        let (end, at_ms) = self.mark;
+        if self.acked >= log_end {
+            self.caught_up_ms = now_ms;
+            self.mark = (log_end, now_ms);
+        } else if self.acked >= end {
+            self.caught_up_ms = self.caught_up_ms.max(at_ms);
+            self.mark = (log_end, now_ms);
+        }
+    }
 }
 
 /// All connected slaves, by connection.
@@ -71,10 +87,16 @@ impl Replicas {
     pub(crate) fn acked(&mut self, connection: u64, at: u64, log_end: u64, now_ms: i64) {
         if let Some(replica) = self.table.get_mut(&connection) {
             replica.acked = replica.acked.max(at);
-            if replica.acked >= log_end {
-                replica.caught_up_ms = now_ms;
-            }
+            replica.look(log_end, now_ms);
         }
+    }
+
+    /// Looks how far each is, and gives a copy.
+    pub(crate) fn seen(&mut self, log_end: u64, now_ms: i64) -> Vec<Replica> {
+        for replica in self.table.values_mut() {
+            replica.look(log_end, now_ms);
+        }
+        self.all()
     }
 
     /// A stretch was sent that ends at `until`.
@@ -131,6 +153,7 @@ mod tests {
             transferred: 0,
             since_ms: 0,
             caught_up_ms: 0,
+            mark: (u64::MAX, 0),
         }
     }
 
@@ -154,6 +177,24 @@ mod tests {
         assert_eq!(reached(Quorum::AllInSync), 200, "100 is too far behind");
         assert_eq!(replicas.in_sync(1000, 850), 2);
         assert_eq!(with(&[]).reached(Quorum::AllInSync, 1000, 850), 1000);
+    }
+
+    #[test]
+    fn under_load_a_slave_has_what_there_was_a_moment_ago() {
+        let mut replicas = Replicas::default();
+        replicas.join(1, replica(Some(2)));
+        let caught_up = |replicas: &Replicas| replicas.all()[0].caught_up_ms;
+        replicas.acked(1, 100, 100, 5);
+        assert_eq!(caught_up(&replicas), 5);
+        replicas.acked(1, 150, 200, 10);
+        replicas.acked(1, 190, 300, 15);
+        assert_eq!(caught_up(&replicas), 5, "200 is not there yet");
+        replicas.acked(1, 210, 400, 20);
+        assert_eq!(caught_up(&replicas), 10);
+        // It stands still.
+        assert_eq!(replicas.seen(500, 99)[0].caught_up_ms, 10);
+        replicas.acked(1, 500, 500, 120);
+        assert_eq!(replicas.seen(500, 130)[0].caught_up_ms, 130);
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl Broker {
 
 /// Looks for a master of a later epoch, and promises that one.
 pub(crate) async fn look(broker: &Arc<Broker>) {
-    if broker.replication.is_slave() || broker.replication.is_fenced() {
+    let told_by_controller = broker.replication.group().is_some();
+    if broker.is_slave() || broker.replication.is_fenced() || told_by_controller {
         return;
     }
     let options = broker.options.load();

@@ -117,6 +117,8 @@ pub(super) struct Own {
     pub(super) end: u64,
     pub(super) promised: i32,
     pub(super) committed: u64,
+    /// Whether a controller has named this master.
+    pub(super) led: bool,
 }
 
 /// Compares a replica's history with its master's. Nothing is cut for a master of the same epoch or an earlier one, and
@@ -124,7 +126,7 @@ pub(super) struct Own {
 pub(super) fn agree(own: &Own, welcome: &Welcome) -> Result<(Agreed, History), Disagree> {
     let theirs = History::from_peer(welcome.epochs.clone()).ok_or(Disagree::History)?;
     let (epoch, ours) = (theirs.number(), own.history.number());
-    if own.promised > epoch {
+    if own.promised > epoch && !own.led {
         let promised = own.promised;
         return Err(Disagree::Promised { epoch, promised });
     }
@@ -140,6 +142,14 @@ pub(super) fn agree(own: &Own, welcome: &Welcome) -> Result<(Agreed, History), D
     if own.history.last().is_none() {
         if own.end > welcome.end {
             return Err(Disagree::Stranger);
+        }
+        return Ok((Agreed::Compare, theirs));
+    }
+    if own.led && ours == epoch && own.history.last() != theirs.last() {
+        // One of Apache's that starts again in its epoch moves the beginning to the end of its log. There is only one
+        // master, and its record where this log ends tells whether that is the same log.
+        if own.end > welcome.end {
+            return Err(Disagree::TwoMasters(epoch));
         }
         return Ok((Agreed::Compare, theirs));
     }
@@ -215,7 +225,7 @@ enum Never {}
 
 async fn follow_inner(broker: &Arc<Broker>, address: &str) -> Result<Never, Ended> {
     let start = broker.store.forget_unfinished().get();
-    let majority = broker.replication.is_majority();
+    let majority = broker.replication.compares_histories();
     if start > 0 && !majority {
         compare_last(broker).await?;
     }
@@ -255,7 +265,8 @@ struct Session<'a> {
     buffer: BytesMut,
     /// Which of the two protocols.
     majority: bool,
-    /// In majority mode: the master's.
+    /// In majority mode: the master's. In controller mode that in which it is master, whatever its log says: Apache's
+    /// brokers begin no epoch in the log while the one before has no message (`EpochFileCache`).
     epoch: i32,
     /// How far the log is received, whole record or not.
     end: u64,
@@ -278,9 +289,11 @@ impl Session<'_> {
         let options = self.broker.options.load();
         let hello = Hello {
             from_last_file: false,
-            learner: false,
+            learner: options.async_learner,
             broker_id: options.broker_id,
         };
+        let led = self.broker.replication.group().is_some();
+        let promised_before = self.broker.replication.promised();
         self.writer.write_all(&hello.encode()).await?;
         let welcome = timeout(CALL_LIMIT, self.welcome())
             .await
@@ -291,9 +304,14 @@ impl Session<'_> {
             end: self.end,
             promised: standing.promised,
             committed: standing.committed,
+            led,
         };
         let (agreed, theirs) = agree(&own, &welcome)?;
-        self.epoch = theirs.number();
+        self.epoch = if led {
+            promised_before
+        } else {
+            theirs.number()
+        };
         let change = |change: &mut dyn FnMut(&mut History)| {
             let mut epochs = self.broker.replication.epochs.lock();
             epochs.change(change).map_err(Ended::State)
@@ -526,6 +544,7 @@ mod tests {
             end,
             promised: 0,
             committed: 0,
+            led: false,
         }
     }
 
@@ -582,6 +601,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_master_named_by_a_controller_may_have_begun_its_epoch_anew() {
+        let mut replica = own(&[(1, 0), (2, 100)], 300);
+        replica.led = true;
+        let again = [(1, 0), (2, 350)];
+        assert_eq!(meets(&replica, &again, 500), Ok(Agreed::Compare));
+        assert_eq!(meets(&replica, &again, 299), Err(Disagree::TwoMasters(2)));
+        // Its log may be of an older epoch than it is.
+        replica.promised = 3;
+        assert_eq!(meets(&replica, &[(1, 0), (2, 100)], 300), Ok(Agreed::GoOn));
+    }
+
     proptest::proptest! {
         /// Whatever two brokers tell each other: nothing committed is cut, and nothing at all for an old master.
         #[test]
@@ -598,7 +629,7 @@ mod tests {
                 history
             };
             let (ours, theirs) = (history(&ours), history(&theirs));
-            let own = Own { history: ours.clone(), end, promised, committed };
+            let own = Own { history: ours.clone(), end, promised, committed, led: false };
             let welcome = Welcome { end: their_end, epoch: theirs.number(), epochs: theirs.epochs().to_vec() };
             if let Ok((Agreed::CutAt(at), _)) = agree(&own, &welcome) {
                 proptest::prop_assert!(at >= committed && at < end);

@@ -4,6 +4,7 @@
 //! returns with its old configuration does not take messages again. A promise binds too: who has promised an epoch
 //! follows no master, and is no master, of an earlier one.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,9 @@ pub(crate) struct Saved {
     /// The epoch it was made master for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) epoch: Option<i32>,
+    /// In controller mode: who may be elected instead of this master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sync_set: Option<SavedSet>,
     /// No master of an earlier epoch counts here any more.
     pub(crate) promised: i32,
     /// How far the log was known to be committed.
@@ -39,6 +43,20 @@ pub(crate) struct Saved {
     /// What kind of master this slave's master was, as far as it was heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) master_role: Option<String>,
+}
+
+/// What a master knows of its sync state set, with all that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct SavedSet {
+    /// The master's id.
+    pub(crate) own: i64,
+    /// Its epoch.
+    pub(crate) epoch: i32,
+    /// Which set the controller had confirmed.
+    pub(crate) number: i32,
+    /// Everybody in it, and everybody who was asked for.
+    pub(crate) members: BTreeSet<i64>,
 }
 
 impl Saved {

@@ -43,7 +43,10 @@ pub(crate) fn ha_status(broker: &Broker) -> Answer {
         .map(|replica| HAConnectionRuntimeInfo {
             addr: replica.peer.to_string(),
             diff: wire(end) - wire(replica.acked),
-            in_sync: end.saturating_sub(replica.acked) < gap_max,
+            in_sync: match replication.group() {
+                Some(group) => group.is_in_sync(replica.broker_id),
+                None => end.saturating_sub(replica.acked) < gap_max,
+            },
             slave_ack_offset: wire(replica.acked),
             transfer_from_where: wire(replica.sent),
             transferred_byte_in_second: rate(replica.transferred, replica.since_ms),

@@ -452,6 +452,14 @@ impl Resolver {
                 "how many brokers of this name are there? Write 3 or 5",
             );
         }
+        if broker.enable_controller_mode && broker.controllers().next().is_none() {
+            let origin = Origin::Flag("enableControllerMode=true".to_owned());
+            self.bad(
+                "controllerAddr",
+                origin,
+                "where are the controllers? Write host:port, several with `;` between them",
+            );
+        }
         if !without_effect.is_empty() {
             self.warn(format!(
                 "settings of Apache's without effect here so far: {}",

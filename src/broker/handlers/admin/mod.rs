@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::{Answer, Request, success};
 use crate::broker::Broker;
+use crate::broker::controller::notified;
 use crate::broker::replication::{command, status};
 use crate::broker::router::unknown;
 use crate::protocol::codes::RequestCode as Code;
@@ -56,6 +57,7 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::GET_TIMER_CHECK_POINT => timer::checkpoint(broker),
         Code::GET_TIMER_METRICS => timer::metrics(broker),
         Code::EXCHANGE_BROKER_HA_INFO => status::exchange(broker, request),
+        Code::NOTIFY_BROKER_ROLE_CHANGED => notified(broker, request),
         Code::GET_BROKER_EPOCH_CACHE => command::epoch_cache(broker),
         Code::GET_BROKER_HA_STATUS => status::ha_status(broker),
         Code::CLEAN_EXPIRED_CONSUMEQUEUE => Ok(clean::expired_queues(broker)),
