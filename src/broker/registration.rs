@@ -270,6 +270,10 @@ pub(crate) async fn unregister(broker: &Broker) {
     let channels = broker.registrar.channels.take();
     let mut calls = JoinSet::new();
     for (address, channel) in channels {
+        // A slave's connection to its master is among them; that may hang, and need not know.
+        if !options.name_servers().any(|known| known == address) {
+            channel.close();
+        }
         if channel.is_closed() {
             continue;
         }

@@ -8,6 +8,7 @@
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
+mod controller;
 mod failover;
 mod group;
 mod majority;

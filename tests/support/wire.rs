@@ -31,6 +31,11 @@ impl Wire {
         })
     }
 
+    /// How long an answer is waited for.
+    pub fn set_patience(&self, limit: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(limit))
+    }
+
     /// Writes a request and returns the opaque its answer will have.
     pub fn submit(&mut self, command: &Command) -> io::Result<i32> {
         self.next_opaque += 1;

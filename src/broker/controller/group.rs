@@ -184,13 +184,22 @@ impl Broker {
             tracing::info!(master = master.address, epoch, "a slave of this master");
             self.registrar.announce();
         }
-        if self.replication.link().ha_address.is_none() {
-            self.ask_for_ha_address(&master.address).await;
-        }
         Ok(())
     }
 
-    /// A master is asked where its HA port is; one that is not master yet does not say.
+    /// Asks the master where its HA port is, if that is not known; one that is not master yet does not say. False if it has
+    /// to be asked again.
+    pub(super) async fn knows_ha_address(self: &Arc<Self>) -> bool {
+        let link = self.replication.link();
+        let Some(address) = link.address.filter(|_| self.is_slave()) else {
+            return true;
+        };
+        if link.ha_address.is_none() {
+            self.ask_for_ha_address(&address).await;
+        }
+        self.replication.link().ha_address.is_some()
+    }
+
     async fn ask_for_ha_address(self: &Arc<Self>, address: &str) {
         let Ok(Ok(channel)) = timeout(CALL_LIMIT, self.registrar.channel(address)).await else {
             return;

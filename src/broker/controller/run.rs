@@ -17,6 +17,8 @@ use crate::sys::Clock;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often it looks whether the broker runs again.
 const START_LOOK: Duration = Duration::from_millis(50);
+/// How often a master that is not one yet is asked for its HA port.
+const MASTER_LOOK: Duration = Duration::from_millis(150);
 /// How often is looked at the set while the master has one.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
@@ -85,6 +87,9 @@ async fn step(member: &Arc<Member>, broker: &Arc<Broker>) -> Result<Duration, As
         broker.be_what_is_told(id, told).await?;
     }
     broker.keep_sync_set(&controller).await?;
+    if !broker.knows_ha_address().await {
+        return Ok(MASTER_LOOK);
+    }
     let options = broker.options.load();
     let look = Duration::from_millis(options.check_sync_state_set_period).max(LOOK_MIN);
     Ok(look.min(RETRY))

@@ -205,6 +205,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             told = why;
         }
         if matches!(ended, Ended::Moved) {
+            pause = RETRY_FIRST;
             continue;
         }
         let _ = timeout(pause, broker.replication.moved.notified()).await;
