@@ -30,7 +30,7 @@ use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::stats::{self, Stats};
 use super::tasks::Tasks;
-use super::timer::Timer;
+use super::timer::{self, Timer};
 use super::topics::{PERM_READ, PERM_WRITE, Topics};
 use super::transaction::{self, Transactions};
 use crate::base::{GroupName, TopicName};
@@ -110,6 +110,10 @@ impl Broker {
         state.saved().apply(&mut options);
         if let Some(member) = &member {
             await_role(&mut options, &state, member);
+        }
+        if options.store.cut_at.is_some() {
+            // What the timer filed may point to what is cut, where other messages will be.
+            timer::discard(&options.store.dir).map_err(BrokerError::Timer)?;
         }
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let opened = Arc::clone(&store);

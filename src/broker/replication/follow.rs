@@ -9,6 +9,8 @@
 //! when they were read (in majority mode, when that is committed). Else a slave that became master in between would take
 //! for delivered what nobody has. Apache's slaves do not wait.
 //!
+//! The timer's check point (60) and metrics (61) are copied in the same way, where the master has a timer.
+//!
 //! Also learnt here is what kind of master it is, which this slave will be too when it takes the place.
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::BrokerRole;
 use crate::broker::Broker;
+use crate::broker::timer::told::{self, Told};
 use crate::protocol::body::ha::ReplicationStatus;
 use crate::protocol::body::lists::KVTable;
 use crate::protocol::codes::{RequestCode, ResponseCode};
@@ -27,6 +30,7 @@ use crate::protocol::fastjson;
 use crate::protocol::header::NoHeader;
 use crate::protocol::header::broker::ExchangeHAInfoRequestHeader;
 use crate::remoting::Channel;
+use crate::store::timer::format::Check;
 
 /// How often the tables are copied.
 const EVERY: Duration = Duration::from_secs(10);
@@ -41,9 +45,13 @@ const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// Follows the master's tables for as long as the broker runs.
 pub(crate) async fn run(broker: Arc<Broker>) {
     let mut told = String::new();
+    // Where this log ended when the tables were copied last.
+    let mut before = None;
     loop {
-        let pause = match all(&broker).await {
+        let end = broker.store.appended().get();
+        let pause = match all(&broker, before).await {
             Ok(()) => {
+                before = Some(end);
                 told.clear();
                 EVERY
             }
@@ -60,8 +68,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     }
 }
 
-/// Copies every table once.
-async fn all(broker: &Arc<Broker>) -> Result<(), String> {
+/// Copies every table once. `before` is where this log ended a good while ago.
+async fn all(broker: &Arc<Broker>, before: Option<u64>) -> Result<(), String> {
     let address = broker.replication.link().address;
     let Some(address) = address.filter(|address| *address != broker.options.load().address())
     else {
@@ -88,6 +96,10 @@ async fn all(broker: &Arc<Broker>) -> Result<(), String> {
     learn_role(broker, &channel).await;
     let offsets = ask(&channel, RequestCode::GET_ALL_CONSUMER_OFFSET).await?;
     let delays = ask(&channel, RequestCode::GET_ALL_DELAY_OFFSET).await?;
+    let timer = match before {
+        Some(before) => timer(broker, &channel, before).await,
+        None => None,
+    };
     let end = log_end(&channel).await?;
     let own = if broker.replication.is_majority() {
         broker.store.committed()
@@ -102,7 +114,43 @@ async fn all(broker: &Arc<Broker>) -> Result<(), String> {
     }
     broker.offsets.with(|table| table.follow(offsets));
     broker.schedule.follow(delays, now_ms);
+    if let Some(told) = timer {
+        *broker.replication.timer.lock() = Some(told.clone());
+        let dir = broker.store.layout().dir().to_owned();
+        let written = tokio::task::spawn_blocking(move || told::write(&dir, &told)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!("cannot note how far the master's timer is: {error}");
+        }
+    }
     Ok(())
+}
+
+/// How far the master's timer has got, if it has one. Copies of which its checkpoint does not know yet lie behind
+/// `before` in the log.
+async fn timer(broker: &Broker, channel: &Arc<Channel>, before: u64) -> Option<Told> {
+    if !broker.options.load().timer_wheel_enable {
+        return None;
+    }
+    let answer = async |code| {
+        let reply = channel
+            .call(Command::request(code, &NoHeader), CALL_LIMIT)
+            .await;
+        let reply = reply
+            .ok()
+            .filter(|reply| reply.code == ResponseCode::SUCCESS);
+        reply
+            .map(|reply| reply.body)
+            .filter(|body| !body.is_empty())
+    };
+    let check = answer(RequestCode::GET_TIMER_CHECK_POINT).await?;
+    let metrics = answer(RequestCode::GET_TIMER_METRICS).await?;
+    Some(Told {
+        check: Check {
+            scan_from: Some(before),
+            ..Check::decode(&check)
+        },
+        metrics,
+    })
 }
 
 /// Where the master's log ends, of whatever make it is.

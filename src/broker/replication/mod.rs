@@ -68,6 +68,7 @@ use super::Broker;
 use super::controller::Member;
 use super::controller::group::Group;
 use super::options::BrokerOptions;
+use super::timer::told::Told;
 use crate::base::{LogOffset, Watermark};
 use crate::protocol::ha::switch::Epoch;
 use crate::store::Store;
@@ -120,6 +121,8 @@ pub(crate) struct Replication {
     /// In majority mode nothing is read before the log is committed so far: what was there at the start may never
     /// have been.
     settled_at: u64,
+    /// What a slave was told of its master's timer.
+    timer: Mutex<Option<Told>>,
     wanted: Mutex<Option<RoleChange>>,
     changes: Notify,
     /// In controller mode: the brokers of this name.
@@ -232,6 +235,7 @@ impl Replication {
             epochs: Mutex::new(epochs),
             state: Mutex::new(state),
             settled_at: end,
+            timer: Mutex::default(),
             wanted: Mutex::new(None),
             changes: Notify::new(),
             group,
@@ -311,6 +315,11 @@ impl Replication {
     pub(crate) fn master_role_is(&self, role: BrokerRole) -> io::Result<()> {
         let name = Some(role.name().to_owned());
         self.state.lock().change(|saved| saved.master_role = name)
+    }
+
+    /// What a slave was told of its master's timer last.
+    pub(crate) fn told_timer(&self) -> Option<Told> {
+        self.timer.lock().clone()
     }
 
     /// How far enough slaves have the log.

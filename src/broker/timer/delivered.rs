@@ -5,7 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::base::LogOffset;
 use crate::message::{Properties, Record, names};
-use crate::store::Store;
+use crate::store::{Queue, Store};
+
+/// Entries of the timer topic read at a time.
+const ENTRIES: usize = 1024;
 
 /// Copies of waiting messages that are in the log already, by what tells a message from others.
 #[derive(Debug, Default)]
@@ -52,6 +55,42 @@ fn original(record: &Record<'_>) -> Option<u64> {
 }
 
 impl Delivered {
+    /// What a slave's copy of the log says: the rest of it from `from` on, and, of what lies before, the messages of the
+    /// timer topic that were rolled or taken back. All else from before is dealt with or not by the master's word.
+    pub(super) fn scan_told(store: &Store, from: LogOffset, queue: &Queue) -> Self {
+        let mut found = Self::default();
+        store.walk_records(from, |record| {
+            if record.topic != names::TIMER_TOPIC
+                && let Some(original) = original(record)
+            {
+                *found.copies.entry(original).or_default() += 1;
+            }
+        });
+        let (mut at, mut entries) = (queue.min_offset().get(), Vec::new());
+        loop {
+            entries.clear();
+            queue.read(at, ENTRIES, &mut entries);
+            at += entries.len() as u64;
+            for entry in &entries {
+                let slice = LogOffset::from_wire(entry.log_offset)
+                    .and_then(|offset| store.record_at(offset));
+                let Some(slice) = slice else { continue };
+                let Ok(record) = Record::parse(slice.as_ref()) else {
+                    continue;
+                };
+                if let Some(original) = original(&record) {
+                    *found.copies.entry(original).or_default() += 1;
+                }
+                if let Some(key) = record.properties.get(names::TIMER_DEL_UNIQKEY) {
+                    found.taken_back.insert(key.to_owned());
+                }
+            }
+            if entries.is_empty() {
+                return found;
+            }
+        }
+    }
+
     /// Looks through the log from `from` on.
     pub(super) fn scan(store: &Store, from: LogOffset, deletions_too: bool) -> Self {
         let mut found = Self::default();

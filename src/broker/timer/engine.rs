@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Timer;
 use super::delivered::Delivered;
+use super::told;
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
@@ -44,6 +45,10 @@ pub(super) struct Engine {
     save_every_ms: i64,
     queue_offset: u64,
     delivered: Delivered,
+    /// This broker has taken its master's place: what that one had filed up to the offset, and delivered up to the time.
+    dealt_with: Option<Check>,
+    /// The files were made anew.
+    anew: bool,
     /// When this time is read and this offset filed, nothing from before the start is left.
     started: (i64, u64),
     /// A slot whose messages are delivered in part.
@@ -66,10 +71,16 @@ impl Engine {
     pub(super) fn open(store: &Store, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
         let precision_ms = options.timer_precision_ms();
         let file_bytes = u64::from(options.mapped_file_size_timer_log);
+        let dir = store.layout().dir();
+        let dealt_with = told::read(dir);
+        if dealt_with.is_some() {
+            // Whatever this broker filed when it was master itself is long out of date.
+            TimerFiles::discard(dir)?;
+        }
         let (mut files, opened) = TimerFiles::open(store.layout().dir(), precision_ms, file_bytes)?;
         let check = files.check();
         let queue = store.find_queue(names::TIMER_TOPIC, QueueId::new(0));
-        let (min, max) = queue.map_or((0, 0), |queue| {
+        let (min, max) = queue.as_ref().map_or((0, 0), |queue| {
             (queue.min_offset().get(), queue.max_offset().get())
         });
         let noted = u64::try_from(check.queue_offset).unwrap_or(0);
@@ -90,10 +101,14 @@ impl Engine {
         } else {
             check.scan_from.map(LogOffset::new)
         };
-        let delivered = scan_from
-            .filter(|_| max > 0)
-            .map(|from| Delivered::scan(store, from, opened.anew))
-            .unwrap_or_default();
+        let told_from = dealt_with.and_then(|check| check.scan_from);
+        let delivered = match (queue.filter(|_| max > 0), told_from, scan_from) {
+            (None, ..) | (_, None, None) => Delivered::default(),
+            (Some(queue), Some(from), _) => {
+                Delivered::scan_told(store, LogOffset::new(from), &queue)
+            }
+            (Some(_), None, Some(from)) => Delivered::scan(store, from, opened.anew),
+        };
         let tick_ms = now_ms.div_euclid(precision_ms) * precision_ms;
         files.rewind(tick_ms)?;
         let slots = i64::from(options.timer_roll_window_slot);
@@ -110,6 +125,8 @@ impl Engine {
             save_every_ms: i64::from(options.timer_flush_interval_ms).max(100),
             queue_offset: queue_offset.clamp(min, max.max(min)),
             delivered,
+            dealt_with,
+            anew: opened.anew,
             started: (now_ms, max),
             partial: None,
             deliveries_end: 0,
@@ -120,6 +137,11 @@ impl Engine {
             record: Vec::new(),
             properties: Vec::new(),
         })
+    }
+
+    /// Whether every waiting message will be filed, and counted, again.
+    pub(super) fn counts_anew(&self) -> bool {
+        self.anew
     }
 
     pub(super) fn read_ms(&self) -> i64 {
@@ -348,8 +370,14 @@ impl Engine {
             let Some(message) = self.look_at(broker, at, size, tick_ms) else {
                 continue;
             };
+            if self.is_dealt_with(next - 1, &message) {
+                continue;
+            }
             if message.slot_ms >= open_ms {
-                filed.push(message);
+                // One that was rolled waits as its copy.
+                if !self.was_rolled() {
+                    filed.push(message);
+                }
             } else if message.kind & KIND_DELETE == 0 {
                 let taken_back = std::mem::take(&mut self.delivered.taken_back);
                 let late = Due {
@@ -416,6 +444,23 @@ impl Engine {
             size,
             topic_hash: topic.map_or(0, java_string_hash),
         })
+    }
+
+    /// Whether the master whose place this broker took has dealt with the message at `offset` of the timer topic.
+    fn is_dealt_with(&self, offset: u64, message: &Waiting) -> bool {
+        self.dealt_with.is_some_and(|check| {
+            offset < u64::try_from(check.queue_offset).unwrap_or(0)
+                && message.slot_ms < check.read_ms
+        })
+    }
+
+    /// Whether the log has a later copy of the message looked at last, for the rest of its time.
+    fn was_rolled(&mut self) -> bool {
+        let Ok(record) = Record::parse(&self.record) else {
+            return false;
+        };
+        let topic = record.properties.get(names::REAL_TOPIC);
+        topic.is_some_and(|topic| self.delivered.take(topic, &record))
     }
 
     fn note(&mut self, broker: &Broker, timer: &Timer, message: &Waiting) {
@@ -488,6 +533,10 @@ impl Engine {
                 check.changed_ms = now_ms;
             }
             self.files.write_check(check, true)?;
+            if self.dealt_with.is_some() && self.queue_offset >= self.started.1 {
+                told::forget(broker.store.layout().dir())?;
+                self.dealt_with = None;
+            }
         }
         self.files.remove_old(broker.store.log_start().get())?;
         timer.metrics.lock().save()?;

@@ -64,6 +64,12 @@ impl Metrics {
         }
     }
 
+    /// Every waiting message is counted again.
+    pub(super) fn clear(&mut self) {
+        self.changed |= !self.file.timing_count.is_empty();
+        self.file.timing_count.clear();
+    }
+
     pub(super) fn forget(&mut self, topic: &str) {
         self.changed |= self.file.timing_count.remove(topic).is_some();
     }

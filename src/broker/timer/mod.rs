@@ -18,6 +18,7 @@ mod engine;
 mod metrics;
 pub(crate) mod recall;
 pub(crate) mod redirect;
+pub(crate) mod told;
 
 use std::io;
 use std::path::Path;
@@ -33,6 +34,7 @@ use super::options::BrokerOptions;
 use crate::base::QueueId;
 use crate::message::names;
 use crate::store::Store;
+use crate::store::timer::TimerFiles;
 use crate::store::timer::format::Check;
 use crate::sys::worker::{Next, Signal, Worker};
 
@@ -58,7 +60,10 @@ impl Timer {
     /// Opens the timer's files. Blocks while they are brought in order.
     pub(crate) fn open(store: &Store, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
         let engine = Engine::open(store, options, now_ms)?;
-        let metrics = Metrics::load(&options.store.dir.join("config"));
+        let mut metrics = Metrics::load(&options.store.dir.join("config"));
+        if engine.counts_anew() {
+            metrics.clear();
+        }
         Ok(Self {
             engine: Mutex::new(engine),
             worker: Mutex::new(None),
@@ -170,6 +175,11 @@ fn step(broker: &Arc<Broker>) -> Next {
         .store(engine.waiting(), Ordering::Relaxed);
     *timer.shown.check.lock() = engine.check();
     next
+}
+
+/// Removes the timer's files, which are made anew from the timer topic then: the log they point into was cut. Blocks.
+pub(crate) fn discard(store: &Path) -> io::Result<()> {
+    TimerFiles::discard(store)
 }
 
 /// The file of pending messages by topic.

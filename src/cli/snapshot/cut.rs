@@ -32,6 +32,8 @@ fn phase_of(name: &str) -> Option<u8> {
         // Who holds a lock or runs is nothing to be kept.
         "lock" | "abort" if rest.is_empty() => None,
         ".rmq-cut" => None,
+        // A role is told to one broker. Its copy may be a replica of it, and must not take itself for the master.
+        "config" if rest.starts_with("rmqReplication.json") => None,
         _ if scratch => None,
         "consumequeue" | "batchconsumequeue" | "index" | "timerwheel" => Some(1),
         "timerlog" => Some(2),
@@ -147,6 +149,7 @@ mod tests {
             ("lock", None),
             ("abort", None),
             ("config/topics.json.tmp", None),
+            ("config/rmqReplication.json", None),
             (".rmq-cut/x", None),
         ];
         for (name, phase) in phases {

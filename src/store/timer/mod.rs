@@ -71,6 +71,17 @@ pub(crate) struct TimerFiles {
 }
 
 impl TimerFiles {
+    /// Removes the files below a store directory, the checkpoint first: without it the others are made anew.
+    pub(crate) fn discard(dir: &Path) -> io::Result<()> {
+        let gone = |removed: io::Result<()>| match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        gone(std::fs::remove_file(dir.join("config").join("timercheck")))?;
+        gone(std::fs::remove_file(dir.join("timerwheel")))?;
+        gone(std::fs::remove_dir_all(dir.join("timerlog")))
+    }
+
     /// Opens the files below a store directory, makes what is missing and repairs what a crash left behind.
     pub(crate) fn open(
         dir: &Path,
