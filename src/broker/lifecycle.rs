@@ -143,6 +143,9 @@ impl Broker {
         tasks.spawn(pop::expire(Arc::clone(broker)));
         // What writes messages by itself is for masters: a slave gets them from there.
         broker.start_replication();
+        if broker.replication.took_over() {
+            replication::assume::unknown(broker, broker.replication.tables_at());
+        }
         if !broker.replication.is_slave() {
             revive::restore(broker, clean && !broker.replication.took_over());
             tasks.spawn(revive::run(Arc::clone(broker)));

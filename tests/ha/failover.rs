@@ -21,6 +21,10 @@ struct Pair {
 
 impl Pair {
     fn start(root: &Path) -> Self {
+        Self::start_as(root, &[])
+    }
+
+    fn start_as(root: &Path, of_master: &[&str]) -> Self {
         let name_server = NodeProcess::start_with(
             &root.join("namesrv"),
             &["--role", "namesrv", "--port", "0"],
@@ -28,12 +32,21 @@ impl Pair {
         );
         let at = format!("namesrvAddr={}", name_server.name_server);
         let settings = [SETTINGS, &["brokerName=pair", &at]].concat();
-        let mut master = Member::new(root, "master", None, &settings);
+        let of_master = [&settings[..], of_master].concat();
+        let mut master = Member::new(root, "master", None, &of_master);
         let mut slave = Member::new(root, "slave", Some(&master), &settings);
         master.start();
         slave.start();
+        wait_for("the slave follows", || {
+            (send_one(&master, "first") == ResponseCode::SUCCESS).then_some(())
+        });
         send_many(&master, 100);
         wait_until_equal(&master, &slave);
+        let role = master.status().role;
+        wait_for("the slave knows what kind of master it has", || {
+            (slave.status().role_as_master == role && slave.status().role_as_master_known)
+                .then_some(())
+        });
         Self {
             name_server,
             master,
@@ -71,7 +84,7 @@ impl Pair {
 #[test]
 fn a_dry_run_changes_nothing_and_nobody_is_asked_in_scripts() {
     let root = tempfile::tempdir().unwrap();
-    let pair = Pair::start(root.path());
+    let pair = Pair::start_as(root.path(), &["brokerRole=SYNC_MASTER"]);
     let before = (pair.master.status(), pair.slave.status().role);
     let steps = pair.good(&["promote", NAME, "--dry-run"]);
     let actions: Vec<_> = steps
@@ -89,6 +102,7 @@ fn a_dry_run_changes_nothing_and_nobody_is_asked_in_scripts() {
         "test-send",
     ];
     assert_eq!(actions, expected);
+    assert_eq!(steps[2]["detail"], "SYNC_MASTER of epoch 1");
     assert_eq!(pair.good(&["plan", NAME]), steps);
     assert!(pair.refused(&["promote", NAME], 2).contains("--yes"));
     let after = (pair.master.status(), pair.slave.status().role);

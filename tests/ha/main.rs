@@ -12,6 +12,7 @@ mod controller;
 mod failover;
 mod group;
 mod majority;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -56,6 +56,17 @@ impl Wire {
         }
     }
 
+    /// The next request of this code from the server; everything else is passed over.
+    pub fn next_request(&mut self, code: RequestCode) -> io::Result<Reply> {
+        loop {
+            let frame = self.next_frame()?;
+            let (head, body) = frame.parse().map_err(io::Error::other)?;
+            if !head.is_response() && head.request_code() == code {
+                return Ok(head.into_reply(body));
+            }
+        }
+    }
+
     fn next_frame(&mut self) -> io::Result<Frame> {
         loop {
             if let Some(frame) =

@@ -14,6 +14,7 @@
 //! Also learnt here is what kind of master it is, which this slave will be too when it takes the place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -87,10 +88,14 @@ async fn all(broker: &Arc<Broker>, before: Option<u64>) -> Result<(), String> {
         return Err("the master's log is not followed".to_owned());
     }
     let now_ms = broker.clock.now_ms();
+    let here = broker.store.appended().get();
     let topics = ask(&channel, RequestCode::GET_ALL_TOPIC_CONFIG).await?;
     broker.change_topics(|table| table.follow(topics));
     let groups = ask(&channel, RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG).await?;
     broker.change_groups(|table| table.follow(groups));
+    // What the log had got until then is of topics and groups that are known now, or were deleted.
+    let at = &broker.replication.tables_at;
+    at.store(here, Ordering::Relaxed);
     let modes = ask(&channel, RequestCode::GET_ALL_MESSAGE_REQUEST_MODE).await?;
     broker.modes.with(|table| table.follow(modes));
     learn_role(broker, &channel).await;

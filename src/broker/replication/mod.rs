@@ -6,6 +6,7 @@
 //! * [`master`] serves the HA port: each slave's connection sends it the log and takes its reports;
 //! * [`slave`] follows a master: it writes what comes at the places it has there;
 //! * [`follow`] copies the master's tables (topics, groups, offsets, ...) over the remoting protocol;
+//! * [`assume`] makes what a new master has messages of and was not told;
 //! * [`replicas`] is the table of slaves, a plain struct;
 //! * [`epochs`] is the history of the log, in Apache's file, and where two histories part;
 //! * [`rival`] is how a master that returns hears that another has taken its place;
@@ -41,6 +42,7 @@
 //!
 //! Lock order: every table here is a leaf; none is held across an await.
 
+pub(crate) mod assume;
 pub(crate) mod command;
 pub(crate) mod epochs;
 pub(crate) mod follow;
@@ -121,6 +123,8 @@ pub(crate) struct Replication {
     /// In majority mode nothing is read before the log is committed so far: what was there at the start may never
     /// have been.
     settled_at: u64,
+    /// Where the log ended, at least, when topics and groups were copied last.
+    tables_at: AtomicU64,
     /// What a slave was told of its master's timer.
     timer: Mutex<Option<Told>>,
     wanted: Mutex<Option<RoleChange>>,
@@ -218,6 +222,8 @@ impl Replication {
         let own_epoch = epochs.history().number();
         let group =
             member.map(|member| Group::new(member, state.saved().sync_set.as_ref(), own_epoch));
+        let tables_at = end.saturating_sub(assume::LOOK_BACK);
+        let tables_at = state.saved().tables_at.unwrap_or(0).clamp(tables_at, end);
         let replication = Self {
             role: options.broker_role,
             configured,
@@ -235,6 +241,7 @@ impl Replication {
             epochs: Mutex::new(epochs),
             state: Mutex::new(state),
             settled_at: end,
+            tables_at: AtomicU64::new(tables_at),
             timer: Mutex::default(),
             wanted: Mutex::new(None),
             changes: Notify::new(),
@@ -291,6 +298,11 @@ impl Replication {
     /// log.
     pub(crate) fn took_over(&self) -> bool {
         self.took_over
+    }
+
+    /// Where the log ended, at least, when topics and groups were copied last.
+    pub(crate) fn tables_at(&self) -> u64 {
+        self.tables_at.load(Ordering::Relaxed)
     }
 
     /// What kind of master this broker would be: as it is configured, or, where it is configured as a slave, what its
@@ -554,6 +566,7 @@ impl Broker {
             saved.broker_id = Some(change.broker_id);
             saved.master.clone_from(&change.master);
             saved.epoch = change.epoch.or(saved.epoch);
+            saved.tables_at = Some(self.replication.tables_at());
             if let Some(epoch) = change.epoch {
                 saved.promised = saved.promised.max(epoch);
             }

@@ -40,6 +40,9 @@ pub(crate) struct Saved {
     pub(crate) promised: i32,
     /// How far the log was known to be committed.
     pub(crate) committed: u64,
+    /// Where the log ended, at least, when topics and groups were copied last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tables_at: Option<u64>,
     /// What kind of master this slave's master was, as far as it was heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) master_role: Option<String>,

@@ -158,6 +158,12 @@ pub(super) fn decide(group: &Group, target: &Member, loss: &Loss, given: Given) 
             target.address
         ));
     }
+    if as_master.is_some_and(|(role, _)| role == "SYNC_MASTER") && decision.follow.is_empty() {
+        decision.risks.push(format!(
+            "nobody follows {} yet: until somebody does, it answers SLAVE_NOT_AVAILABLE to what it stores",
+            target.address
+        ));
+    }
     if let Loss::Unknown(why) = loss {
         decision.risks.push(why.clone());
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::broker::options::BrokerOptions;
+use crate::broker::replication::ReplicationMode;
 use crate::message::id::push_offset_message_id;
 use crate::protocol::codes::ResponseCode;
 use crate::protocol::command::{Command, Envelope, Serialization};
@@ -128,6 +129,11 @@ impl Records<'_> {
 pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) {
     let text = |place: &Range<usize>| sent.texts.get(place.clone()).unwrap_or_default();
     let options = &sent.options;
+    // A commit that is stored counts with Apache also when the disk or the slaves took too long.
+    let commit_code = match options.replication {
+        ReplicationMode::Classic => ResponseCode::SUCCESS,
+        ReplicationMode::Majority => code,
+    };
     let encode = |out: &mut BytesMut| {
         for one in &sent.answers {
             let unique = text(&one.unique);
@@ -144,7 +150,7 @@ pub(crate) fn write_answers(channel: &Channel, sent: &Sent, code: ResponseCode) 
             Envelope::response(one.serialization, one.opaque, code).encode(&header, 0, out);
         }
         for &(opaque, serialization) in &sent.commits {
-            Command::response(code).encode(serialization, opaque, out);
+            Command::response(commit_code).encode(serialization, opaque, out);
         }
     };
     channel.send_with(encode, []);
