@@ -92,7 +92,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     loop {
         let ticket = broker.registrar.latest();
         let options = broker.options.load();
-        if looked.is_none_or(|at: Instant| at.elapsed() > LOOK_EVERY) {
+        let stands_back = broker.replication.rival().is_some();
+        if stands_back || looked.is_none_or(|at: Instant| at.elapsed() > LOOK_EVERY) {
             rival::look(&broker).await;
             looked = Some(Instant::now());
         }
@@ -107,6 +108,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             // A slave that was not told where its master is asks again: the master may only just have come.
             match broker.replication.link() {
                 link if broker.is_slave() && link.address.is_none() => RETRY_AFTER.min(period),
+                // The broker this one stands back for may be gone.
+                _ if broker.replication.rival().is_some() => RETRY_AFTER.min(period),
                 _ => period,
             }
         } else {

@@ -387,7 +387,8 @@ impl Keeper {
                 shared.queues.for_each(|queue| queue.let_go_idle());
             }
         }
-        if due && !first || much {
+        let gone = shared.topic_gone.swap(false, Ordering::SeqCst);
+        if due && !first || much || gone {
             self.checkpointed = appended;
             if let Err(error) = shared.checkpoint() {
                 tracing::warn!("{error}");

@@ -41,7 +41,7 @@ pub mod view;
 mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -172,6 +172,7 @@ impl Store {
             keeper_signal: Signal::default(),
             asleep: Asleep::default(),
             swept_below: AtomicU64::new(u64::MAX),
+            topic_gone: AtomicBool::new(false),
         });
         // Recovery writes queues without syncing them.
         shared.queues.for_each(|queue| {
@@ -294,6 +295,8 @@ impl Store {
                     .map_err(StoreError::io("delete the queue in", queue.dir()));
                 result = result.and(destroyed);
             }
+            shared.topic_gone.store(true, Ordering::SeqCst);
+            shared.keeper_signal.notify();
             result
         })
     }

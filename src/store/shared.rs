@@ -38,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) asleep: Asleep,
     /// The start of the log when files of queues and index were last deleted below it; `u64::MAX` before the first time.
     pub(crate) swept_below: AtomicU64,
+    /// A topic was deleted since the checkpoint moved last. Its records must soon lie before the checkpoint: recovery would
+    /// miss their queue, and walk over all of the log to make it again.
+    pub(crate) topic_gone: AtomicBool,
 }
 
 /// Which workers want to be woken by the next append. Without appends nobody wakes up but the keeper, now and then.

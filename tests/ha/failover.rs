@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use rmq::protocol::codes::ResponseCode;
 use serde_json::Value;
 
-use crate::group::{Member, wait_for, wait_until_equal};
+use crate::group::{Member, assert_same_log, wait_for, wait_until_equal};
 use crate::support::node::NodeProcess;
 use crate::{SETTINGS, send_many, send_one};
 
@@ -212,4 +212,79 @@ fn acknowledged_messages_are_given_up_only_by_their_number() {
     pair.good(&["promote", NAME, "--yes", "--lose", "8"]);
     assert_eq!(send_one(&pair.slave, "new"), ResponseCode::SUCCESS);
     assert_ne!(send_one(&pair.master, "old"), ResponseCode::SUCCESS);
+}
+
+/// A snapshot of a running broker, restored to a directory.
+fn copy(root: &Path, from: &Path, to: &Path) {
+    let file = root.join("copy.tar.gz");
+    let run = |args: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rmq"));
+        let output = command.arg("snapshot").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    };
+    let dir = std::ffi::OsStr::new("--data-dir");
+    let force = std::ffi::OsStr::new("--force");
+    run(&["save".as_ref(), file.as_ref(), dir, from.as_ref(), force]);
+    run(&["restore".as_ref(), file.as_ref(), dir, to.as_ref(), force]);
+}
+
+#[test]
+fn a_diverged_old_master_is_told_how_to_copy_and_then_follows() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(root.path());
+    // The slave misses the last messages, and takes the place all the same.
+    pair.slave.kill();
+    send_many(&pair.master, 7);
+    pair.master.kill();
+    pair.slave.start();
+    wait_for("the slave is known, and its master is not", || {
+        let output = pair.rmq(&["plan", NAME]);
+        (output.status.code() == Some(0)).then_some(())
+    });
+    pair.good(&["promote", NAME, "--yes"]);
+    send_many(&pair.slave, 20);
+    pair.master.start();
+    let (address, end) = (
+        pair.master.address().to_string(),
+        pair.master.status().log_end,
+    );
+    let said = pair.refused(&["add-replica", NAME, &address, "--wait", "3s", "--yes"], 6);
+    let dir = pair.master.dir.display().to_string();
+    for part in ["nothing was cut", "rmq snapshot restore", "--force", &dir] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(pair.master.status().log_end, end);
+    // What it says is done, while messages arrive.
+    pair.master.stop();
+    copy(root.path(), &pair.slave.dir, &pair.master.dir);
+    send_many(&pair.slave, 50);
+    pair.master.start();
+    assert_eq!(pair.master.status().role, "SLAVE", "it keeps its role");
+    wait_until_equal(&pair.slave, &pair.master);
+    pair.slave.stop();
+    pair.master.stop();
+    assert_same_log(&pair.slave.dir, &pair.master.dir);
+}
+
+#[test]
+fn a_second_master_of_one_name_stands_back_while_the_first_answers() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(root.path());
+    let at = format!("namesrvAddr={}", pair.name_server.name_server);
+    let settings = [SETTINGS, &["brokerName=pair", &at]].concat();
+    let mut second = Member::new(root.path(), "second", None, &settings);
+    second.start();
+    assert!(second.status().fenced);
+    assert_ne!(send_one(&second, "no"), ResponseCode::SUCCESS);
+    assert_eq!(send_one(&pair.master, "yes"), ResponseCode::SUCCESS);
+    let first = pair.master.address().to_string();
+    let log = second.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("two brokers claim to be master"));
+    assert!(line.is_some_and(|line| line.contains(&first)), "{log}");
+    pair.master.kill();
+    wait_for("the second one is alone", || {
+        (send_one(&second, "yes") == ResponseCode::SUCCESS).then_some(())
+    });
 }

@@ -105,8 +105,8 @@ async fn all(broker: &Arc<Broker>, before: Option<u64>) -> Result<(), String> {
         Some(before) => timer(broker, &channel, before).await,
         None => None,
     };
-    let end = log_end(&channel).await?;
-    let own = if broker.replication.is_majority() {
+    let (_, end) = log_range(&channel).await?;
+    let own = if broker.replication.compares_histories() {
         broker.store.committed()
     } else {
         broker.store.appended()
@@ -158,12 +158,12 @@ async fn timer(broker: &Broker, channel: &Arc<Channel>, before: u64) -> Option<T
     })
 }
 
-/// Where the master's log ends, of whatever make it is.
-async fn log_end(channel: &Arc<Channel>) -> Result<u64, String> {
+/// Where the master's log begins and ends, of whatever make it is.
+pub(super) async fn log_range(channel: &Arc<Channel>) -> Result<(u64, u64), String> {
     let runtime: KVTable = ask(channel, RequestCode::GET_BROKER_RUNTIME_INFO).await?;
-    let end = runtime.table.get("commitLogMaxOffset");
-    end.and_then(|end| end.parse().ok())
-        .ok_or_else(|| "the master does not tell where its log ends".to_owned())
+    let number = |key: &str| runtime.table.get(key).and_then(|text| text.parse().ok());
+    let range = number("commitLogMinOffset").zip(number("commitLogMaxOffset"));
+    range.ok_or_else(|| "the master does not tell where its log ends".to_owned())
 }
 
 /// Notes what kind of master it is.

@@ -56,7 +56,7 @@ pub(crate) mod status;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -127,6 +127,9 @@ pub(crate) struct Replication {
     tables_at: AtomicU64,
     /// What a slave was told of its master's timer.
     timer: Mutex<Option<Told>>,
+    /// Another master of this name and epoch, for which this one stands back.
+    rival: Mutex<Option<String>>,
+    stands_back: AtomicBool,
     wanted: Mutex<Option<RoleChange>>,
     changes: Notify,
     /// In controller mode: the brokers of this name.
@@ -243,6 +246,8 @@ impl Replication {
             settled_at: end,
             tables_at: AtomicU64::new(tables_at),
             timer: Mutex::default(),
+            rival: Mutex::new(None),
+            stands_back: AtomicBool::new(false),
             wanted: Mutex::new(None),
             changes: Notify::new(),
             group,
@@ -289,9 +294,20 @@ impl Replication {
         self.epoch_start
     }
 
-    /// Whether it is a master that must take no message, because a later epoch was promised.
+    /// Whether it is a master that must take no message, because a later epoch was promised, or another is master.
     pub(crate) fn is_fenced(&self) -> bool {
-        !self.is_slave() && self.promised() > self.own_epoch.max(0)
+        !self.is_slave()
+            && (self.promised() > self.own_epoch.max(0) || self.stands_back.load(Ordering::SeqCst))
+    }
+
+    /// The master of this one's name and epoch that was at work when this one started, while it answers.
+    pub(crate) fn rival(&self) -> Option<String> {
+        self.rival.lock().clone()
+    }
+
+    fn stands_back(&self, rival: Option<String>) {
+        self.stands_back.store(rival.is_some(), Ordering::SeqCst);
+        *self.rival.lock() = rival;
     }
 
     /// Whether it has taken another's place with this start. What it knows of consumers is a copy then, and older than its

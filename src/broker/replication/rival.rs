@@ -5,6 +5,10 @@
 //! one for its epoch. If that is later than its own it promises it, which is on the disk when this returns: from then on
 //! it takes no message, also after a restart, until it is given a role.
 //!
+//! A broker that starts as master while another one of its name, and of the same epoch, is at work takes no message either
+//! for as long as that one answers: whoever configured both meant something else. Nothing is promised then, since nobody
+//! has changed their roles.
+//!
 //! Absent on purpose: a master nobody can ask. In majority mode it commits nothing without its replicas anyway.
 
 use std::sync::Arc;
@@ -26,15 +30,66 @@ impl Broker {
     /// Looks for a master that has taken this one's place; to be called before the first message is taken.
     pub(crate) async fn yield_to_rival(self: &Arc<Self>) {
         look(self).await;
+        if self.is_slave() || self.replication.is_fenced() || self.replication.group().is_some() {
+            return;
+        }
+        let Some((rival, status)) = other_master(self).await else {
+            return;
+        };
+        if status.epoch == self.replication.epoch() {
+            tracing::error!(
+                "two brokers claim to be master of {}, both of epoch {}: {rival}, whose log ends at {}, is at work, so this \
+                 one, whose log ends at {}, takes no messages while that one answers; `rmq failover add-replica` makes it a \
+                 slave",
+                self.options.load().broker_name,
+                status.epoch,
+                status.log_end,
+                self.store.appended().get()
+            );
+            self.replication.stands_back(Some(rival));
+            self.store.set_replica(true);
+        }
     }
 }
 
 /// Looks for a master of a later epoch, and promises that one.
 pub(crate) async fn look(broker: &Arc<Broker>) {
     let told_by_controller = broker.replication.group().is_some();
-    if broker.is_slave() || broker.replication.is_fenced() || told_by_controller {
+    if broker.is_slave() || told_by_controller {
         return;
     }
+    if let Some(rival) = broker.replication.rival() {
+        look_again(broker, &rival).await;
+        return;
+    }
+    if broker.replication.is_fenced() {
+        return;
+    }
+    let later = other_master(broker)
+        .await
+        .filter(|(_, status)| status.epoch > broker.replication.epoch().max(0));
+    if let Some((rival, status)) = later {
+        give_way(broker, &rival, status.epoch).await;
+    }
+}
+
+/// Looks whether the master this one stands back for still answers.
+async fn look_again(broker: &Arc<Broker>, rival: &str) {
+    let header = ReplicationRequestHeader::default();
+    let status: Option<ReplicationStatus> =
+        ask(broker, rival, RequestCode::RMQ_REPLICATION, &header).await;
+    if status.is_some_and(|status| status.role != "SLAVE" && !status.fenced) {
+        return;
+    }
+    broker.replication.stands_back(None);
+    if !broker.replication.is_fenced() {
+        tracing::warn!("{rival} is no master any more: this broker takes messages");
+        broker.store.set_replica(false);
+    }
+}
+
+/// Another broker that answers as master of this one's name, and where it stands.
+async fn other_master(broker: &Arc<Broker>) -> Option<(String, ReplicationStatus)> {
     let options = broker.options.load();
     let own = options.address();
     for name_server in options.name_servers() {
@@ -55,16 +110,12 @@ pub(crate) async fn look(broker: &Arc<Broker>) {
         let header = ReplicationRequestHeader::default();
         let status: Option<ReplicationStatus> =
             ask(broker, &rival, RequestCode::RMQ_REPLICATION, &header).await;
-        let later = status.filter(|status| {
-            status.role != "SLAVE"
-                && !status.fenced
-                && status.epoch > broker.replication.epoch().max(0)
-        });
-        if let Some(status) = later {
-            give_way(broker, &rival, status.epoch).await;
-            return;
+        let master = status.filter(|status| status.role != "SLAVE" && !status.fenced);
+        if let Some(status) = master {
+            return Some((rival, status));
         }
     }
+    None
 }
 
 async fn give_way(broker: &Arc<Broker>, rival: &str, epoch: i32) {

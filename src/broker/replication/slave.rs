@@ -15,7 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::epochs::History;
-use super::{RoleChange, now_ms};
+use super::{RoleChange, follow, now_ms};
 use crate::base::LogOffset;
 use crate::broker::Broker;
 use crate::message::record::Record;
@@ -57,6 +57,14 @@ enum Ended {
     )]
     NotThere { at: u64 },
     #[error(
+        "this slave has the log up to {has}, the master up to {end} only: one of them has another history"
+    )]
+    Longer { has: u64, end: u64 },
+    #[error(
+        "this slave's log ends at position {has}, and the master's begins at {min}: what lies between was deleted there"
+    )]
+    Deleted { has: u64, min: u64 },
+    #[error(
         "the master has another record than this slave at position {at}: their histories part before it"
     )]
     Differs { at: u64 },
@@ -68,6 +76,33 @@ enum Ended {
     Cut { at: u64 },
     #[error("what is known of epochs cannot be written: {0}")]
     State(io::Error),
+}
+
+impl Ended {
+    /// Whether this log can never be continued by the master's, so that somebody has to copy that one.
+    fn needs_copy(&self) -> bool {
+        matches!(
+            self,
+            Self::NotThere { .. }
+                | Self::Longer { .. }
+                | Self::Deleted { .. }
+                | Self::Differs { .. }
+                | Self::Disagree(
+                    Disagree::Longer { .. } | Disagree::Stranger | Disagree::WouldLose { .. }
+                )
+        )
+    }
+}
+
+/// What somebody has to do for a broker to follow whose log cannot be continued.
+fn how_to_copy(broker: &Broker) -> String {
+    let dir = broker.store.layout().dir().display();
+    let master = broker.replication.link().address.unwrap_or_default();
+    format!(
+        "; nothing was cut here; to copy the master's log: stop this broker, run at {master} `rmq snapshot save \
+         copy.tar.gz --data-dir DIR` and here `rmq snapshot restore copy.tar.gz --data-dir {dir} --force` (what is there \
+         is moved aside), and start this broker again"
+    )
 }
 
 /// Why a replica does not follow a master in majority mode.
@@ -189,9 +224,12 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         let ended = tokio::select! {
             biased;
             () = moved => Ended::Moved,
-            ended = follow(&broker, &address) => ended,
+            ended = follow_once(&broker, &address) => ended,
         };
-        let why = ended.to_string();
+        let mut why = ended.to_string();
+        if ended.needs_copy() {
+            why.push_str(&how_to_copy(&broker));
+        }
         let was_connected = broker.replication.with_link(|link| {
             link.trouble = Some(why.clone());
             std::mem::take(&mut link.connected)
@@ -214,7 +252,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 }
 
 /// Follows over one connection.
-async fn follow(broker: &Arc<Broker>, address: &str) -> Ended {
+async fn follow_once(broker: &Arc<Broker>, address: &str) -> Ended {
     match follow_inner(broker, address).await {
         Ok(never) => match never {},
         Err(ended) => ended,
@@ -518,7 +556,12 @@ async fn compare_last(broker: &Arc<Broker>) -> Result<(), Ended> {
         .await
         .map_err(|_| Ended::Unreachable)?;
     if reply.code != ResponseCode::SUCCESS {
-        return Err(Ended::NotThere { at });
+        let has = broker.store.appended().get();
+        return Err(match follow::log_range(&channel).await {
+            Ok((min, _)) if has < min => Ended::Deleted { has, min },
+            Ok((_, end)) if has > end => Ended::Longer { has, end },
+            _ => Ended::NotThere { at },
+        });
     }
     let same = reply.body.as_ref() == last.as_ref();
     let is_record = Record::parse(&reply.body).is_ok();

@@ -23,6 +23,8 @@ use crate::client::{Client, Message, MessageQueue, ProducerOptions};
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a broker may take to start anew in another role, and name servers to hear of it.
 const CHANGE_LIMIT: Duration = Duration::from_secs(30);
+/// How long a name server may be silent.
+const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 /// How long until the new master takes a message.
 const TEST_LIMIT: Duration = Duration::from_secs(10);
 
@@ -30,8 +32,9 @@ const TEST_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// Prints what it is going to do, asks, and does it: the old master is fenced (it takes no message from then on, also
 /// after a restart with its old configuration), the replica catches up, is made master, the others follow it, the route
-/// is checked on every name server, and a message is sent to the system topic that has the broker's name. Run it again
-/// after an interruption: what is done stays done.
+/// is checked on every name server that answers, and a message is sent to the system topic that has the broker's name. Run
+/// it again after an interruption: what is done stays done. Clients of Apache ask for routes every 30 s
+/// (pollNameServerInterval), and go on with the new master when they do.
 ///
 /// It refuses (7) while the old master may take messages and cannot be fenced, and when acknowledged messages would be
 /// lost whose number was not named with --lose. Fields: step, action, at, detail, result, tookMs, error.
@@ -276,10 +279,20 @@ impl Change<'_> {
                 .take(context, self.follow(&admin, address, *id))
                 .await?;
         }
+        let mut deaf = None;
+        let mut told = 0;
         for name_server in admin.name_servers() {
-            journal
-                .take(context, self.route(&admin, name_server))
-                .await?;
+            // One that is down hears of it when it is back, and must not hold up the others.
+            match journal.take(context, self.route(&admin, name_server)).await {
+                Ok(()) => told += 1,
+                Err(error) => {
+                    context.output.warn(&error.to_string());
+                    deaf = Some(error);
+                }
+            }
+        }
+        if let Some(error) = deaf.filter(|_| told == 0) {
+            return Err(error);
         }
         journal.take(context, self.test_send()).await
     }
@@ -385,15 +398,29 @@ impl Change<'_> {
     }
 
     async fn route(&self, admin: &Admin, name_server: &str) -> Result<(bool, ()), CliError> {
-        let what = format!("{name_server} knows {} as master", self.decision.target);
-        self.until(&what, async || {
-            let clusters = admin.clusters_at(name_server).await.ok()?;
-            let mut brokers = clusters.brokers.iter();
-            let broker = brokers.find(|broker| broker.name.as_str() == self.group.name)?;
-            (broker.master() == Some(self.decision.target.as_str())).then_some(())
-        })
-        .await?;
-        Ok((true, ()))
+        let target = self.decision.target.as_str();
+        let begun = Instant::now();
+        let mut heard = false;
+        loop {
+            let clusters = admin.clusters_at(name_server).await;
+            heard |= clusters.is_ok();
+            let brokers = clusters.iter().flat_map(|clusters| &clusters.brokers);
+            let mut named = brokers.filter(|broker| broker.name.as_str() == self.group.name);
+            if named.any(|broker| broker.master() == Some(target)) {
+                return Ok((true, ()));
+            }
+            let limit = if heard { CHANGE_LIMIT } else { SILENCE_LIMIT };
+            if begun.elapsed() >= limit {
+                let why = match clusters {
+                    Err(error) if !heard => format!("it does not answer: {error}"),
+                    _ => format!("not within {} s", limit.as_secs()),
+                };
+                return Err(CliError::failed(format!(
+                    "{name_server} does not know {target} as master: {why}"
+                )));
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     async fn test_send(&self) -> Result<(bool, ()), CliError> {

@@ -87,7 +87,8 @@ struct SaveArgs {
 /// Restore a snapshot as a data directory
 ///
 /// Everything is checked before anything is put in place. A directory that is not empty is refused; with --force it is moved
-/// aside, not deleted.
+/// aside, not deleted, and the role its broker was told by `rmq failover` stays with it. So a replica gets its master's log:
+/// restore a snapshot of the running master, and start the broker with --role slave, or as the slave it was made.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -21,6 +21,8 @@ use crate::store::lock::DirLock;
 
 /// The most bytes of the entries that describe the others.
 const TEXT_MAX: u64 = 64 << 20;
+/// What a broker was told about its role. No snapshot has it.
+const ROLE_FILE: &str = "config/rmqReplication.json";
 /// The longest file that is restored: hundred times the largest of a store.
 const FILE_MAX: u64 = 1 << 40;
 /// Blocks of zeros of this size are not written: they stay holes.
@@ -117,6 +119,7 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, CliErro
     let checked = read(&args.file, Some(&temporary), &progress, &stopped);
     progress.finish();
     let placed = checked.and_then(|checked| {
+        keep_role(&target, &temporary)?;
         let aside = put_in_place(&temporary, &target, occupied)?;
         Ok((checked, aside))
     });
@@ -160,6 +163,17 @@ fn is_occupied(path: &Path) -> Result<bool, CliError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(CliError::unreadable(path.display(), &error)),
     }
+}
+
+/// The role a broker was told is its own, whosever log it has from now on: an old master that was fenced, or made a slave,
+/// must not take messages with the new one's log.
+fn keep_role(target: &Path, temporary: &Path) -> Result<(), CliError> {
+    let told = target.join(ROLE_FILE);
+    if told.exists() {
+        std::fs::create_dir_all(temporary.join("config"))?;
+        std::fs::copy(told, temporary.join(ROLE_FILE))?;
+    }
+    Ok(())
 }
 
 /// A name beside a path that nobody else takes.

@@ -91,8 +91,10 @@ pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     };
     let mut pass = Pass::begin(setting, &log, &queues, start, log_min)?;
     if !pass.walk()? {
+        let (topic, queue, offset) = pass.missing.take().unwrap_or_default();
         tracing::warn!(
-            "queue entries before log position {start} are missing; everything is rebuilt from position {log_min}"
+            "entries of queue {queue} of {topic} from {offset} on are missing, of messages before log position {start}: \
+             its topic was deleted, or its files were lost; all queues are made anew from position {log_min}"
         );
         pass = Pass::begin(setting, &log, &queues, log_min, log_min)?;
         pass.walk()?;

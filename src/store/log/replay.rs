@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     pub(super) last: LastRecord,
     pub(super) scanned: u64,
     pub(super) damaged: Vec<Gap>,
+    /// The queue, and the first of its entries, that must be there and is not.
+    pub(super) missing: Option<(String, QueueId, u64)>,
     /// First records of queues that have others already, until the next record tells whether the queue began anew.
     beginnings: BTreeMap<(String, QueueId), Entry>,
 }
@@ -85,6 +87,7 @@ impl<'a> Pass<'a> {
             last: LastRecord::default(),
             scanned: 0,
             damaged: Vec::new(),
+            missing: None,
             beginnings: BTreeMap::new(),
         })
     }
@@ -243,6 +246,7 @@ impl<'a> Pass<'a> {
                 .map_err(StoreError::io("cut the queue in", queue.dir()))?;
         } else if offset > next {
             if self.start > self.log_min {
+                self.missing = Some((topic.to_owned(), id, next));
                 return Ok(false);
             }
             if !is_possible(&queue, offset, &entry) {
@@ -287,6 +291,7 @@ impl<'a> Pass<'a> {
                 .truncate(base)
                 .map_err(StoreError::io("cut the queue in", queue.dir()))?;
         } else if base > next && self.start > self.log_min {
+            self.missing = Some((topic.to_owned(), id, next));
             return Ok(false);
         }
         queue.restore_batch(BatchEntry {
