@@ -91,6 +91,28 @@ impl Apache {
         apache
     }
 
+    /// Starts a controller alone; says where it listens.
+    pub(crate) fn controller(dir: &Path) -> (Self, String) {
+        std::fs::create_dir_all(dir.join("conf")).unwrap();
+        let port = free_ports(1);
+        let config = write(
+            &dir.join("controller.conf"),
+            &format!(
+                "controllerDLegerGroup=group1\ncontrollerDLegerPeers=n0-127.0.0.1:{port}\ncontrollerDLegerSelfId=n0\n\
+                 controllerStorePath={}\nscanNotActiveBrokerInterval=1000\nnotifyBrokerRoleChanged=true\n",
+                dir.join("store").display()
+            ),
+        );
+        let mut controller = Self {
+            children: Vec::new(),
+            name_server: String::new(),
+            broker_port: 0,
+        };
+        let class = "org.apache.rocketmq.controller.ControllerStartup";
+        controller.run(dir, class, &["-c", &config], port);
+        (controller, format!("127.0.0.1:{port}"))
+    }
+
     /// Where its broker listens.
     pub(crate) fn broker(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.broker_port).into()
@@ -179,7 +201,7 @@ fn write(path: &PathBuf, text: &str) -> String {
 }
 
 /// The first of `count` ports in a row that are free now.
-fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     for _ in 0..100 {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();

@@ -13,6 +13,7 @@ mod support;
 
 mod admin;
 mod apache;
+mod controller;
 mod dead_letters;
 mod doctor;
 mod repaired;

@@ -14,18 +14,18 @@ use crate::apache::{Apache, java_client};
 use crate::support::node::NodeProcess;
 use crate::support::wire::{Wire, send};
 
-const TOPIC: &str = "Paired";
+pub(crate) const TOPIC: &str = "Paired";
 const SIZES: &[&str] = &["mappedFileSizeCommitLog=1048576", "defaultTopicQueueNums=4"];
 /// Requests that may wait for their answer.
 const WINDOW: usize = 256;
 
-fn messages() -> usize {
+pub(crate) fn messages() -> usize {
     std::env::var("RMQ_COMPAT_MESSAGES")
         .ok()
         .map_or(3_000, |text| text.parse().unwrap())
 }
 
-fn produce(broker: SocketAddr, count: usize) {
+pub(crate) fn produce(broker: SocketAddr, count: usize) {
     let mut wire = Wire::connect(broker).unwrap();
     let mut waiting: HashSet<i32> = HashSet::new();
     let properties = PropertiesBuf::new();
@@ -55,7 +55,7 @@ fn answer(wire: &mut Wire, waiting: &mut HashSet<i32>) -> bool {
 }
 
 /// Waits until every log file of the master that has anything in it is the same at the slave; says how many there are.
-fn wait_until_same(master: &Path, slave: &Path, limit: Duration) -> usize {
+pub(crate) fn wait_until_same(master: &Path, slave: &Path, limit: Duration) -> usize {
     let deadline = Instant::now() + limit;
     loop {
         match compare(master, slave) {
