@@ -238,10 +238,8 @@ fn await_acknowledged(traffic: &Traffic, more: usize, trio: &[Member], limit: Du
     while traffic.acknowledged() < wanted {
         assert!(
             Instant::now() < deadline,
-            "nothing is acknowledged any more:\n{}",
-            trio.iter()
-                .map(|member| format!("== {}\n{}", member.port, member.log()))
-                .collect::<String>()
+            "nothing is acknowledged any more: {:#?}",
+            trio.iter().map(Member::log).collect::<Vec<_>>()
         );
         std::thread::sleep(Duration::from_millis(5));
     }
