@@ -16,6 +16,8 @@
 //! A master that was not stopped in order may have lost the end of its log, which others have. It does not go on in its
 //! epoch: it keeps silent until the controller has missed it and chosen anew.
 //!
+//! A master whose disk takes no more falls silent as well, if others are in sync: one of them can go on.
+//!
 //! Absent on purpose: electing. Also believing what a notification says: it only makes this broker ask.
 //!
 //! Lock order: every lock here is a leaf.
@@ -44,6 +46,8 @@ use crate::protocol::header::controller::NotifyBrokerRoleChangedRequestHeader;
 
 /// A broker that is being started anew counts as alive for so long.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// A master that takes no messages for so long, because of its disk, lets another take its place.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a controller may take beyond its limit to miss a broker: Apache's look every 5 s.
 const MISSED_LATE: Duration = Duration::from_secs(6);
 
@@ -114,6 +118,8 @@ struct State {
     told: Option<(Told, Instant)>,
     /// Until then this broker keeps silent: see the module's words on what may be lost.
     silent_until: Option<Instant>,
+    /// Since when this master takes no messages.
+    refuses_since: Option<Instant>,
     /// What is told with every sign of life.
     pulse: Pulse,
     /// Somebody said that there is news.
@@ -194,8 +200,19 @@ impl Member {
             }
             broker
         };
+        let refuses = alive.as_ref().is_some_and(refuses_for_others);
         let mut state = self.state.lock();
         if state.silent_until.is_some() {
+            return None;
+        }
+        if !refuses {
+            state.refuses_since = None;
+        } else if state
+            .refuses_since
+            .get_or_insert_with(Instant::now)
+            .elapsed()
+            > REFUSAL_LIMIT
+        {
             return None;
         }
         if let Some(broker) = alive {
@@ -207,6 +224,14 @@ impl Member {
         }
         Some((state.id?, state.pulse))
     }
+}
+
+/// Whether this is a master that takes no messages, and others are there who could.
+fn refuses_for_others(broker: &Arc<Broker>) -> bool {
+    let others = |group: &group::Group| group.is_settled() && group.in_sync() > 1;
+    !broker.is_slave()
+        && broker.replication.group().is_some_and(others)
+        && broker.write_refusal().is_some()
 }
 
 /// Answers `NOTIFY_BROKER_ROLE_CHANGED` (1008). Whoever says it, it is only a reason to ask the controller.
