@@ -16,7 +16,7 @@
 //! | [`store`] | the storage engine: files and offsets; no sockets, no roles |
 //! | `remoting` | the protocol over sockets: connections, server loop, caller |
 //! | [`client`] | a RocketMQ client others can use |
-//! | `namesrv`, `broker` | the two roles of a node |
+//! | `namesrv`, `controller`, `broker` | the roles of a node |
 //! | [`node`] | composition: configuration, start order, ports, shutdown |
 //! | [`cli`] | one file per command |
 
@@ -24,6 +24,7 @@ pub mod base;
 pub(crate) mod broker;
 pub mod cli;
 pub mod client;
+pub(crate) mod controller;
 pub(crate) mod filter;
 pub mod message;
 pub(crate) mod namesrv;

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["base", "sys", "message", "filter", "protocol", "remoting"],
     ),
     ("namesrv", &["base", "sys", "protocol", "remoting"]),
+    ("controller", &["base", "sys", "protocol", "remoting"]),
     (
         "broker",
         &[
@@ -27,8 +28,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "base", "sys", "message", "filter", "protocol", "store", "remoting", "client",
-            "namesrv", "broker",
+            "base",
+            "sys",
+            "message",
+            "filter",
+            "protocol",
+            "store",
+            "remoting",
+            "client",
+            "namesrv",
+            "controller",
+            "broker",
         ],
     ),
     ("cli", &["base", "message", "client", "node", "store"]),

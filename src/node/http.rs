@@ -29,6 +29,7 @@ use super::NodeError;
 use super::config::HostPort;
 use super::ports::Claim;
 use crate::broker::{Broker, BrokerMetrics};
+use crate::controller::{Controller, ControllerMetrics};
 
 /// The form that Prometheus asks for (`OpenMetrics`).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -56,6 +57,7 @@ enum State {
 #[derive(Default)]
 pub(super) struct Watched {
     state: Mutex<State>,
+    controller: Mutex<Option<Arc<Controller>>>,
     /// Whoever waits for the address clients are to be told.
     asked: Mutex<Option<oneshot::Sender<HostPort>>>,
 }
@@ -64,6 +66,11 @@ impl Watched {
     /// From now on the node is ready, as far as its store is.
     pub(super) fn serving(&self, broker: Option<Arc<Broker>>) {
         *self.state.lock() = State::Serving(broker);
+    }
+
+    /// From now on there is a controller.
+    pub(super) fn controls(&self, controller: Arc<Controller>) {
+        *self.controller.lock() = Some(controller);
     }
 
     /// From now on it is not.
@@ -107,7 +114,11 @@ impl Watched {
         match &*self.state.lock() {
             State::Starting => Some("starting".to_owned()),
             State::Stopping => Some("stopping".to_owned()),
-            State::Serving(broker) => broker.as_ref().and_then(|broker| broker.write_refusal()),
+            State::Serving(broker) => {
+                let of_broker = broker.as_ref().and_then(|broker| broker.write_refusal());
+                let controller = self.controller.lock();
+                of_broker.or_else(|| controller.as_ref()?.trouble())
+            }
         }
     }
 
@@ -115,6 +126,10 @@ impl Watched {
         let mut registry = Registry::default();
         if let State::Serving(Some(broker)) = &*self.state.lock() {
             registry.register_collector(Box::new(BrokerMetrics::new(Arc::clone(broker))));
+        }
+        if let Some(controller) = &*self.controller.lock() {
+            let metrics = ControllerMetrics::new(Arc::clone(controller));
+            registry.register_collector(Box::new(metrics));
         }
         let mut out = String::new();
         // Writing to a string fails only if a collector does, and then a part is better than nothing.

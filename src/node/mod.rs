@@ -2,8 +2,8 @@
 //!
 //! [`config::load`] makes [`NodeOptions`], [`Node::start`] makes a node of them. It returns when a message sent to the
 //! node would be accepted: the store is recovered, the ports take connections, and the broker is registered with the
-//! name server of the same process. Order of the start: ports, name server, store and broker, topics, registration. The
-//! end runs the other way, so that no client is sent to a broker that is gone.
+//! name server of the same process. Order of the start: ports, controller, name server, store and broker, topics,
+//! registration. The end runs the other way, so that no client is sent to a broker that is gone.
 //!
 //! Absent on purpose: printing and exit codes, which belong to `cli`.
 
@@ -19,6 +19,7 @@ mod supervise;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::base::GroupName;
 use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Membership, Port};
+use crate::controller::{Controller, ControllerOptions, ControllerPort};
 use crate::namesrv::{NameServer, NamesrvOptions, Peers};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
@@ -125,6 +127,7 @@ impl From<BrokerError> for NodeError {
 pub struct Node {
     ready: ReadyInfo,
     http: Option<(HttpServer, Arc<Watched>)>,
+    controller: Option<(Server, Arc<Controller>)>,
     namesrv: Option<(Server, Arc<NameServer>)>,
     broker: Option<Supervised>,
     ephemeral: Option<TempDir>,
@@ -151,16 +154,22 @@ impl Node {
         } else {
             Clock::System
         };
-        let (namesrv_claim, broker_claims) = claims(&options)?;
+        let Claims {
+            controller: controller_claim,
+            namesrv: namesrv_claim,
+            broker: broker_claims,
+        } = claims(&options)?;
         let mut ready = ReadyInfo::of(&options);
-        let http = match http_claim(&options)? {
-            Some(claim) => {
-                let watched = Arc::new(Watched::default());
-                Some((HttpServer::start(claim, Arc::clone(&watched))?, watched))
-            }
+        let http = start_http(&options)?;
+        ready.http = http.as_ref().map(|(server, _)| server.address());
+        let dir = options.broker.store.dir.join("controller");
+        let controller = match controller_claim.zip(options.controller) {
+            Some((claim, given)) => Some(start_controller(given, &dir, claim, &mut ready).await?),
             None => None,
         };
-        ready.http = http.as_ref().map(|(server, _)| server.address());
+        if let (Some((_, watched)), Some((_, controller))) = (&http, &controller) {
+            watched.controls(Arc::clone(controller));
+        }
 
         let mut broker_options = options.broker;
         if let Some(claims) = &broker_claims {
@@ -173,17 +182,14 @@ impl Node {
             broker_options.broker_ip1.clone_from(&told.host);
             broker_options.advertised_port = told.port.unwrap_or(0);
         }
-        let mut namesrv = None;
-        if let Some(claim) = namesrv_claim {
-            let options = NamesrvOptions {
-                listen_port: claim.address().port(),
-                peers: peers(&options.told, &broker_options),
-                ..options.namesrv
-            };
-            let started = start_name_server(options, claim)?;
-            ready.namesrv = Some(started.0.local_addr());
-            namesrv = Some(started);
-        }
+        let namesrv = match namesrv_claim {
+            Some(claim) => {
+                let peers = peers(&options.told, &broker_options);
+                Some(start_name_server(options.namesrv, peers, claim)?)
+            }
+            None => None,
+        };
+        ready.namesrv = namesrv.as_ref().map(|(server, _)| server.local_addr());
         let mut broker = None;
         if let Some(claims) = broker_claims {
             if let Some(own) = ready.namesrv {
@@ -236,6 +242,7 @@ impl Node {
         Ok(Self {
             ready,
             http,
+            controller,
             namesrv,
             broker: broker.map(|(_, supervised)| supervised),
             ephemeral: options.ephemeral,
@@ -275,6 +282,9 @@ impl Node {
                 server.accepted(),
             );
         }
+        if let Some((server, _)) = &self.controller {
+            sum = (sum.0 + server.connections(), sum.1 + server.accepted());
+        }
         if let Some(broker) = &self.broker {
             let (open, all) = broker.connections();
             sum = (sum.0 + open, sum.1 + all);
@@ -293,6 +303,10 @@ impl Node {
         }
         if let Some((server, _)) = self.namesrv {
             server.shutdown(GRACE).await;
+        }
+        if let Some((server, controller)) = self.controller {
+            server.shutdown(GRACE).await;
+            controller.stop().await;
         }
         if let Some(dir) = self.ephemeral
             && let Err(error) = dir.close()
@@ -406,8 +420,19 @@ impl RunningBroker {
     }
 }
 
+/// The ports of the roles.
+struct Claims {
+    controller: Option<Claim>,
+    namesrv: Option<Claim>,
+    broker: Option<BrokerPorts>,
+}
+
 /// Takes the ports of the roles, before anything is opened.
-fn claims(options: &NodeOptions) -> Result<(Option<Claim>, Option<BrokerPorts>), NodeError> {
+fn claims(options: &NodeOptions) -> Result<Claims, NodeError> {
+    let controller = options
+        .controller
+        .as_ref()
+        .map(|controller| Claim::new(options.listen, controller.port(), "--controller-port"));
     let namesrv = options
         .role
         .has_name_server()
@@ -421,13 +446,50 @@ fn claims(options: &NodeOptions) -> Result<(Option<Claim>, Option<BrokerPorts>),
             broker_ports(options.listen, options.broker.listen_port, ha)
         })
         .transpose()?;
-    Ok((namesrv, broker))
+    Ok(Claims {
+        controller: controller.transpose()?,
+        namesrv,
+        broker,
+    })
+}
+
+/// Starts the controller, and waits a while until the controllers have a leader.
+async fn start_controller(
+    options: ControllerOptions,
+    dir: &Path,
+    claim: Claim,
+    ready: &mut ReadyInfo,
+) -> Result<(Server, Arc<Controller>), NodeError> {
+    let port = claim.address().port();
+    ready
+        .controllers
+        .clone_from(&options.controller_dleger_peers);
+    let started = Controller::start(options, dir, port).await;
+    let controller = started.map_err(|error| NodeError::Role(error.to_string()))?;
+    let server = serve(claim, Arc::new(ControllerPort(Arc::clone(&controller))))?;
+    ready.controller = Some(server.local_addr());
+    if tokio::time::timeout(PATIENCE, controller.led())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "no controller leads so far: more than half of {} must run",
+            ready.controllers.as_deref().unwrap_or("one")
+        );
+    }
+    Ok((server, controller))
 }
 
 fn start_name_server(
     options: NamesrvOptions,
+    peers: Option<Peers>,
     claim: Claim,
 ) -> Result<(Server, Arc<NameServer>), NodeError> {
+    let options = NamesrvOptions {
+        listen_port: claim.address().port(),
+        peers,
+        ..options
+    };
     // Brokers prove that they live in real time, whatever the time of the messages.
     let name_server = NameServer::start(options, Clock::System)
         .map_err(|error| NodeError::Role(error.to_string()))?;
@@ -486,6 +548,17 @@ fn tell_recovery(report: &RecoveryReport) {
             "an unfinished record was cut off the end of the commit log"
         );
     }
+}
+
+fn start_http(options: &NodeOptions) -> Result<Option<(HttpServer, Arc<Watched>)>, NodeError> {
+    let Some(claim) = http_claim(options)? else {
+        return Ok(None);
+    };
+    let watched = Arc::new(Watched::default());
+    Ok(Some((
+        HttpServer::start(claim, Arc::clone(&watched))?,
+        watched,
+    )))
 }
 
 /// The port for those who watch the node. One that was not asked for is done without if somebody else has it.

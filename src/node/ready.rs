@@ -17,6 +17,10 @@ pub struct ReadyInfo {
     pub broker: Option<SocketAddr>,
     /// Where it listens for requests that must not wait behind others.
     pub broker_vip: Option<SocketAddr>,
+    /// Where the controller listens.
+    pub controller: Option<SocketAddr>,
+    /// The controllers it agrees with, `id:host:port;…`, if there are others.
+    pub controllers: Option<String>,
     /// Where it answers `/livez`, `/readyz` and `/metrics`.
     pub http: Option<SocketAddr>,
     /// The address clients are told to connect to.
@@ -49,6 +53,8 @@ impl ReadyInfo {
             namesrv: None,
             broker: None,
             broker_vip: None,
+            controller: None,
+            controllers: None,
             http: None,
             advertised: None,
             broker_name: None,
@@ -74,7 +80,7 @@ impl ReadyInfo {
 
     /// Whether only processes of this machine can connect.
     pub fn loopback_only(&self) -> bool {
-        [self.namesrv, self.broker]
+        [self.namesrv, self.broker, self.controller]
             .into_iter()
             .flatten()
             .all(|address| address.ip().is_loopback())

@@ -45,6 +45,8 @@ impl RequestCode {
     pub const RMQ_CLOCK: Self = Self(0x524d_5101);
     /// Ours as well: shows where a broker stands among its replicas, and gives it a role.
     pub const RMQ_REPLICATION: Self = Self(0x524d_5102);
+    /// Ours, between controllers: a call of their consensus.
+    pub const RMQ_CONSENSUS: Self = Self(0x524d_5103);
 }
 
 codes! {

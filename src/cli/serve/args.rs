@@ -22,6 +22,7 @@ Examples:
   rmq serve                                            data is kept, ports 9876 and 10911
   rmq serve --ephemeral --port 0 --ready-file r.json --parent-pid $$ --seed data.yaml
   rmq serve --segment 16MiB --retain 1h,2GiB           small files, little disk
+  rmq serve --role controller                          elects masters; brokers with enableControllerMode=true
 
 A seed file, every part of which may be left out:
   topics:
@@ -117,6 +118,30 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(super) broker_port: Option<u16>,
+    /// Port of the controller, 0 for any free one [default: that of its own entry in --controller-peers, or 9878]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "RMQ_CONTROLLER_PORT",
+        hide_env_values = true
+    )]
+    pub(super) controller_port: Option<u16>,
+    /// All controllers of the group, 1, 3 or 5 of them, the same list for each: n0-HOST:PORT;n1-HOST:PORT;n2-HOST:PORT
+    #[arg(
+        long,
+        value_name = "ID-HOST:PORT;…",
+        env = "RMQ_CONTROLLER_PEERS",
+        hide_env_values = true
+    )]
+    pub(super) controller_peers: Option<String>,
+    /// Which of them this one is
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "RMQ_CONTROLLER_ID",
+        hide_env_values = true
+    )]
+    pub(super) controller_id: Option<String>,
     /// Port of /livez, /readyz and /metrics; 0 for any free one, off for none [default: 8082 if it is free]
     #[arg(long, value_name = "PORT", env = "RMQ_HTTP", hide_env_values = true)]
     pub(super) http: Option<HttpPort>,
@@ -234,6 +259,8 @@ pub(super) enum RoleArg {
     Broker,
     /// Broker alone, as a copy of the master of its name
     Slave,
+    /// Controller alone: elects another master when one is gone
+    Controller,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

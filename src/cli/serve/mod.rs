@@ -134,6 +134,7 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
         match *flag {
             "--broker-port" => flags.broker_port = Some(0),
             "--http" => flags.http = HttpPort::At(0),
+            "--controller-port" => flags.controller_port = Some(0),
             _ => flags.port = Some(0),
         }
         loaded = load(flags, environment()).map_err(|error| config_error(&error))?;
@@ -143,12 +144,14 @@ async fn start(flags: &mut Flags, context: &Context) -> Result<Node, CliError> {
 fn flags(args: Args, context: &Context) -> Flags {
     let (listen, any_port) = split_listen(args.listen);
     let free_port = any_port.then_some(0);
+    let role = match args.role {
+        RoleArg::All => Role::All,
+        RoleArg::Namesrv => Role::Namesrv,
+        RoleArg::Broker | RoleArg::Slave => Role::Broker,
+        RoleArg::Controller => Role::Controller,
+    };
     Flags {
-        role: match args.role {
-            RoleArg::All => Role::All,
-            RoleArg::Namesrv => Role::Namesrv,
-            RoleArg::Broker | RoleArg::Slave => Role::Broker,
-        },
+        role,
         broker_role: matches!(args.role, RoleArg::Slave).then(|| "SLAVE".to_owned()),
         master: args.master,
         config: args.config,
@@ -156,8 +159,13 @@ fn flags(args: Args, context: &Context) -> Flags {
         ephemeral: args.ephemeral,
         virtual_clock: args.virtual_clock,
         listen,
-        port: args.port.or(free_port),
-        broker_port: args.broker_port.or(free_port),
+        port: args.port.or(free_port.filter(|_| role.has_name_server())),
+        broker_port: args.broker_port.or(free_port.filter(|_| role.has_broker())),
+        controller_port: args
+            .controller_port
+            .or(free_port.filter(|_| role == Role::Controller)),
+        controller_peers: args.controller_peers,
+        controller_id: args.controller_id,
         // Who takes free ports shares the machine with other nodes.
         http: args.http.unwrap_or(match args.port.or(free_port) {
             Some(0) => HttpPort::At(0),

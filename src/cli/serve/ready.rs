@@ -64,6 +64,8 @@ fn ready_document(ready: &ReadyInfo, took_ms: i64) -> Value {
         "broker": address(ready.broker),
         "brokerPort": ready.broker.map(|address| address.port()),
         "vipPort": ready.broker_vip.map(|address| address.port()),
+        "controller": address(ready.controller),
+        "controllerPort": ready.controller.map(|address| address.port()),
         "http": address(ready.http),
         "httpPort": ready.http.map(|address| address.port()),
         "advertised": ready.advertised,
@@ -110,6 +112,7 @@ fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
         Role::All => "node",
         Role::Namesrv => "name server",
         Role::Broker => "broker",
+        Role::Controller => "controller",
     };
     let forget = if ready.ephemeral {
         "gone at exit"
@@ -134,6 +137,12 @@ fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
             &address.to_string(),
             &format!("export NAMESRV_ADDR={reach}"),
         );
+    }
+    if let Some(address) = ready.controller {
+        let among = ready.controllers.as_ref();
+        let among = among.map(|peers| format!("one of {peers}"));
+        let alone = format!("brokers: enableControllerMode=true controllerAddr={address}");
+        line("controller", &address.to_string(), &among.unwrap_or(alone));
     }
     if let Some(address) = ready.broker {
         let advertised = format!(

@@ -111,6 +111,16 @@ impl Layers {
             ("brokerRole", "--role", flags.broker_role.clone()),
             ("masterAddr", "--master", flags.master.clone()),
             (
+                "controllerDLegerPeers",
+                "--controller-peers",
+                flags.controller_peers.clone(),
+            ),
+            (
+                "controllerDLegerSelfId",
+                "--controller-id",
+                flags.controller_id.clone(),
+            ),
+            (
                 "listenPort",
                 "--broker-port",
                 flags.broker_port.map(|port| port.to_string()),
@@ -156,6 +166,11 @@ impl Layers {
     /// Whether a setting was given.
     pub(super) fn holds(&self, key: &str) -> bool {
         self.settings.contains_key(key)
+    }
+
+    /// The value of a setting, which stays.
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(|given| given.value.as_str())
     }
 
     /// Takes a setting out, so that what is left at the end is what nobody asked for.

@@ -40,17 +40,19 @@ pub enum Role {
     Namesrv,
     /// Only the broker.
     Broker,
+    /// Only the controller, which elects the masters of brokers.
+    Controller,
 }
 
 impl Role {
     /// Whether this node has a name server.
     pub fn has_name_server(self) -> bool {
-        self != Self::Broker
+        matches!(self, Self::All | Self::Namesrv)
     }
 
     /// Whether this node has a broker.
     pub fn has_broker(self) -> bool {
-        self != Self::Namesrv
+        matches!(self, Self::All | Self::Broker)
     }
 
     /// As the command line spells it.
@@ -59,6 +61,7 @@ impl Role {
             Self::All => "all",
             Self::Namesrv => "namesrv",
             Self::Broker => "broker",
+            Self::Controller => "controller",
         }
     }
 }
@@ -111,6 +114,12 @@ pub struct Flags {
     pub port: Option<u16>,
     /// `--broker-port`.
     pub broker_port: Option<u16>,
+    /// `--controller-port`.
+    pub controller_port: Option<u16>,
+    /// `--controller-peers`: all controllers of the group.
+    pub controller_peers: Option<String>,
+    /// `--controller-id`: which of them this one is.
+    pub controller_id: Option<String>,
     /// `--http`.
     pub http: HttpPort,
     /// `--advertise`.

@@ -16,6 +16,7 @@ use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
 use crate::base::units::parse_bytes;
 use crate::base::{GroupName, TopicName};
 use crate::broker::{BrokerOptions, BrokerRole, Faults, OptionError};
+use crate::controller::ControllerOptions;
 use crate::namesrv::NamesrvOptions;
 use crate::node::machine::container;
 use crate::store::StoreOptions;
@@ -33,6 +34,8 @@ pub struct NodeOptions {
     /// The name server's port; 0 for any free one.
     pub(crate) namesrv_port: u16,
     pub(crate) namesrv: NamesrvOptions,
+    /// The controller, if there is to be one.
+    pub(crate) controller: Option<ControllerOptions>,
     /// Its `listen_port` may be 0, and its `namesrv_addr` does not hold this node's own name server.
     pub(crate) broker: BrokerOptions,
     /// Where it answers those who watch it.
@@ -103,7 +106,9 @@ pub(super) fn resolve(
     let mut told = Told::new(&flags.advertise);
     let in_container = container().is_some();
     let said = !flags.advertise.is_empty() || resolver.layers.holds("brokerIP1");
-    let (listen, advertised) = resolver.addresses(told.reaches_out(in_container));
+    let mut controller = resolver.controller(flags, &ports);
+    let reaches_out = told.reaches_out(in_container) || resolver.controllers_are_elsewhere();
+    let (listen, advertised) = resolver.addresses(reaches_out);
     if !said && listen.is_unspecified() {
         told.auto = true;
     }
@@ -132,7 +137,8 @@ pub(super) fn resolve(
         .collect::<Vec<_>>()
         .join(";");
     let mut namesrv = NamesrvOptions::new(kv_config_path);
-    resolver.apply_rest(&mut broker, &mut namesrv);
+    resolver.apply_rest(&mut broker, &mut namesrv, controller.as_mut());
+    resolver.check_controllers(controller.as_ref());
     for retain in &flags.retain {
         match retain {
             Retain::For(age) => broker.store.retain_for = Some(*age),
@@ -149,6 +155,7 @@ pub(super) fn resolve(
         listen,
         namesrv_port,
         namesrv,
+        controller,
         broker,
         http: flags.http,
         topics: flags.topics.clone(),
@@ -164,6 +171,7 @@ pub(super) fn resolve(
 struct Ports {
     namesrv: Option<u16>,
     broker: u16,
+    controller: Option<u16>,
 }
 
 struct Resolver {
@@ -187,7 +195,10 @@ impl Resolver {
     fn durable(&mut self, role: Role) {
         if !role.has_broker() {
             let flag = Origin::Flag("--durable".to_owned());
-            let message = "a name server alone keeps no messages; leave the flag to the broker";
+            let message = match role {
+                Role::Controller => "a controller keeps no messages; leave the flag to the broker",
+                _ => "a name server alone keeps no messages; leave the flag to the broker",
+            };
             self.bad("flushDiskType", flag, message);
             return;
         }
@@ -199,16 +210,17 @@ impl Resolver {
     /// `listenPort` is the broker's port, or the name server's where there is no broker.
     fn ports(&mut self, flags: &Flags) -> Ports {
         let flag = |name: &str| Origin::Flag(name.to_owned());
-        if flags.role == Role::Namesrv && flags.broker_port.is_some() {
-            self.bad(
-                "listenPort",
-                flag("--broker-port"),
-                "there is no broker with --role namesrv",
-            );
+        if !flags.role.has_broker() && flags.broker_port.is_some() {
+            let message = format!("there is no broker with --role {}", flags.role.as_str());
+            self.bad("listenPort", flag("--broker-port"), message);
         }
-        if flags.role == Role::Broker && flags.port.is_some() {
-            let message =
-                "there is no name server with --role broker; the broker's port is --broker-port";
+        if !flags.role.has_name_server() && flags.port.is_some() {
+            let own = match flags.role {
+                Role::Controller => "the controller's port is --controller-port",
+                _ => "the broker's port is --broker-port",
+            };
+            let role = flags.role.as_str();
+            let message = format!("there is no name server with --role {role}; {own}");
             self.bad("listenPort", flag("--port"), message);
         }
         let listen_port = self.layers.take("listenPort").and_then(|given| {
@@ -222,15 +234,69 @@ impl Resolver {
             }
             port.ok()
         });
-        if flags.role == Role::Namesrv {
-            return Ports {
-                namesrv: flags.port.or(listen_port),
-                broker: 0,
-            };
-        }
-        Ports {
+        let mut ports = Ports {
             namesrv: flags.port,
-            broker: listen_port.unwrap_or(10911),
+            broker: 0,
+            controller: flags.controller_port,
+        };
+        match flags.role {
+            Role::Namesrv => ports.namesrv = flags.port.or(listen_port),
+            Role::Controller => {
+                ports.controller = flags.controller_port.or(listen_port);
+            }
+            Role::All | Role::Broker => ports.broker = listen_port.unwrap_or(10911),
+        }
+        ports
+    }
+
+    /// The controller: a role of its own, or beside a name server as Apache's `enableControllerInNamesrv` has it.
+    fn controller(&mut self, flags: &Flags, ports: &Ports) -> Option<ControllerOptions> {
+        let beside = self.layers.take("enableControllerInNamesrv");
+        let beside = beside.is_some_and(|given| {
+            let wanted = given.value.parse();
+            if wanted.is_err() {
+                let message = format!("{:?} is not true or false", given.value);
+                self.bad("enableControllerInNamesrv", given.origin, message);
+            }
+            wanted.unwrap_or(false) && flags.role.has_name_server()
+        });
+        if flags.role != Role::Controller && !beside {
+            for (given, name) in [
+                (flags.controller_port.is_some(), "--controller-port"),
+                (flags.controller_peers.is_some(), "--controller-peers"),
+                (flags.controller_id.is_some(), "--controller-id"),
+            ] {
+                if given {
+                    let message = "there is no controller here (--role controller)";
+                    self.bad("--role", Origin::Flag(name.to_owned()), message);
+                }
+            }
+            return None;
+        }
+        Some(ControllerOptions {
+            listen_port: ports.controller,
+            ..ControllerOptions::default()
+        })
+    }
+
+    /// Whether another machine has to reach this controller.
+    fn controllers_are_elsewhere(&self) -> bool {
+        let peers = self
+            .layers
+            .value("controllerDLegerPeers")
+            .unwrap_or_default();
+        let hosts = peers.split(';').filter_map(|peer| {
+            let (_, address) = peer.split_once('-')?;
+            Some(address.rsplit_once(':')?.0)
+        });
+        hosts.into_iter().any(|host| !is_loopback_host(host))
+    }
+
+    /// What makes no group of controllers is told with the other settings.
+    fn check_controllers(&mut self, controller: Option<&ControllerOptions>) {
+        if let Some(Err(error)) = controller.map(ControllerOptions::members) {
+            let flag = Origin::Flag("--controller-peers".to_owned());
+            self.bad("controllerDLegerPeers", flag, error.to_string());
         }
     }
 
@@ -405,7 +471,12 @@ impl Resolver {
     }
 
     /// Hands everything that is left to its owner, and tells what has none.
-    fn apply_rest(&mut self, broker: &mut BrokerOptions, namesrv: &mut NamesrvOptions) {
+    fn apply_rest(
+        &mut self,
+        broker: &mut BrokerOptions,
+        namesrv: &mut NamesrvOptions,
+        mut controller: Option<&mut ControllerOptions>,
+    ) {
         let layers = std::mem::take(&mut self.layers);
         self.layers.warnings.clone_from(&layers.warnings);
         let mut rest: Vec<_> = layers.into_rest().collect();
@@ -414,7 +485,12 @@ impl Resolver {
         let mut without_effect = Vec::new();
         for (key, Given { value, origin }) in rest {
             let value = plain_size(&key, value);
-            if let Some(done) = namesrv.set(&key, &value) {
+            // Name servers and controllers share some keys.
+            let of_controller = controller
+                .as_mut()
+                .and_then(|options| options.set(&key, &value));
+            let of_name_server = namesrv.set(&key, &value);
+            if let Some(done) = of_controller.or(of_name_server) {
                 if let Err(message) = done {
                     self.bad(&key, origin, message);
                 }

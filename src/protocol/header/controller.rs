@@ -121,4 +121,14 @@ headers! {
         cluster_name: &'f str = "clusterName", optional;
         broker_name: &'f str = "brokerName", optional;
     }
+
+    /// `RMQ_CONSENSUS`; the body is the call as JSON, and so is the answer's. The group and its members are those the
+    /// sender was configured with: controllers that disagree about them must not vote together.
+    ConsensusRequestHeader<'f> {
+        call: &'f str = "call", required;
+        group: &'f str = "group", required;
+        members: &'f str = "members", required;
+        from: &'f str = "from", required;
+        to: &'f str = "to", required;
+    }
 }
