@@ -19,7 +19,7 @@ use rmq::protocol::header::NoHeader;
 
 use crate::SETTINGS;
 use crate::group::{LIMIT, Member, assert_same_log, wait_for};
-use crate::majority::{Numbers, Traffic, assert_none_lost, setting};
+use crate::majority::{Traffic, assert_none_lost, setting};
 use crate::support::node::NodeProcess;
 use crate::support::wire::Wire;
 

@@ -11,6 +11,7 @@ use rmq::protocol::header::pull::PullMessageResponseHeader;
 use rmq::protocol::header::send::SendMessageResponseHeader;
 
 use crate::group::{LIMIT, Member, assert_same_log, wait_for};
+use crate::support::numbers::Numbers;
 use crate::support::wire::{Wire, pull, send};
 use crate::{SETTINGS, send_one};
 
@@ -28,18 +29,6 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .map_or(default, |text| text.parse().unwrap())
-}
-
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }
 
 fn trio(root: &std::path::Path, more: &[&'static str]) -> Vec<Member> {

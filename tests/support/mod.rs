@@ -8,4 +8,5 @@
 )]
 
 pub mod node;
+pub mod numbers;
 pub mod wire;

@@ -36,6 +36,18 @@ impl Wire {
         self.socket.set_read_timeout(Some(limit))
     }
 
+    /// The same; neither connecting nor an answer takes longer than `limit`.
+    pub fn connect_within(server: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let socket = TcpStream::connect_timeout(&server, limit)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(limit))?;
+        Ok(Self {
+            socket,
+            received: BytesMut::new(),
+            next_opaque: 0,
+        })
+    }
+
     /// Writes a request and returns the opaque its answer will have.
     pub fn submit(&mut self, command: &Command) -> io::Result<i32> {
         self.next_opaque += 1;
@@ -96,8 +108,17 @@ impl Wire {
 
     /// Every message of a queue, from its first to its end as it is now: (queue offset, body).
     pub fn drain_queue(&mut self, topic: &str, queue_id: i32) -> io::Result<Vec<(i64, Vec<u8>)>> {
+        self.drain_queue_from(topic, queue_id, 0)
+    }
+
+    /// The same from an offset on.
+    pub fn drain_queue_from(
+        &mut self,
+        topic: &str,
+        queue_id: i32,
+        mut offset: i64,
+    ) -> io::Result<Vec<(i64, Vec<u8>)>> {
         let mut messages = Vec::new();
-        let mut offset = 0;
         loop {
             let reply = self.call(&pull(topic, queue_id, offset))?;
             let header: PullMessageResponseHeader = reply.header().map_err(io::Error::other)?;
