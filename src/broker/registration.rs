@@ -31,7 +31,8 @@ use crate::protocol::header::namesrv::{
 use crate::remoting::Channel;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-const UNREGISTER_LIMIT: Duration = Duration::from_secs(3);
+/// A name server that is silent holds no stop, and no change of roles, up for longer.
+const UNREGISTER_LIMIT: Duration = Duration::from_secs(1);
 /// A name server that could not be told is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 /// A round of registration looks for another master of this name unless the last look was as recent as this.
@@ -278,6 +279,11 @@ pub(crate) async fn unregister(broker: &Broker) {
             channel.close();
         }
         if channel.is_closed() {
+            continue;
+        }
+        // Some lead to other brokers, who have no registration to end, and may be dead.
+        if !options.name_servers().any(|server| server == address) {
+            channel.close();
             continue;
         }
         let call = channel.call(

@@ -75,6 +75,8 @@ pub struct StoreOptions {
     /// Takes everything off the log, once, that lies at or behind this position: a replica's history parts there from
     /// its master's. What is taken off is saved first.
     pub cut_at: Option<u64>,
+    /// Whether recovery cuts the log at the first damage instead of keeping what lies behind it: others have all of it.
+    pub cut_at_damage: bool,
     /// `messageDelayLevel`, in milliseconds, level 1 first.
     pub delay_levels_ms: Vec<i64>,
     /// Whether the start reads the whole log and makes queues and index again from it, whatever they hold.
@@ -165,6 +167,7 @@ impl StoreOptions {
             retention_interval: Duration::from_secs(10),
             message_max: 4 << 20,
             cut_at: None,
+            cut_at_damage: false,
             delay_levels_ms: vec![
                 SECOND,
                 5 * SECOND,

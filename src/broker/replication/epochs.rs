@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::reserve::Reserve;
 use crate::protocol::ha::switch::Epoch;
 use crate::store::config_file;
 
@@ -116,6 +117,7 @@ impl History {
 #[derive(Debug)]
 pub(crate) struct EpochFile {
     path: PathBuf,
+    reserve: Reserve,
     history: History,
 }
 
@@ -140,7 +142,12 @@ impl EpochFile {
                 }
             },
         };
-        Ok(Self { path, history })
+        let reserve = Reserve::of(store);
+        Ok(Self {
+            path,
+            reserve,
+            history,
+        })
     }
 
     pub(crate) fn history(&self) -> &History {
@@ -154,7 +161,7 @@ impl EpochFile {
         if new == self.history {
             return Ok(());
         }
-        config_file::write_atomic(&self.path, new.encode().as_bytes())?;
+        self.reserve.write(&self.path, new.encode().as_bytes())?;
         self.history = new;
         Ok(())
     }

@@ -10,7 +10,7 @@
 //! * [`replicas`] is the table of slaves, a plain struct;
 //! * [`epochs`] is the history of the log, in Apache's file, and where two histories part;
 //! * [`rival`] is how a master that returns hears that another has taken its place;
-//! * [`state`] is what a change of roles leaves behind on the disk;
+//! * [`state`] is what a change of roles leaves behind on the disk, and [`reserve`] the room for it;
 //! * [`status`] tells all this to administrators, as Apache does; [`command`] is what gives a broker its role.
 //!
 //! # Classic and majority
@@ -48,6 +48,7 @@ pub(crate) mod epochs;
 pub(crate) mod follow;
 pub(crate) mod master;
 pub(crate) mod replicas;
+pub(crate) mod reserve;
 pub(crate) mod rival;
 mod role;
 pub(crate) mod slave;
@@ -65,6 +66,7 @@ pub(crate) use role::{BrokerRole, ReplicationMode};
 
 use self::epochs::{EpochFile, History};
 use self::replicas::{Quorum, Replica, Replicas};
+use self::reserve::Reserve;
 use self::state::{Saved, SavedSet, StateFile};
 use super::Broker;
 use super::controller::Member;
@@ -221,6 +223,9 @@ impl Replication {
         })?;
         if majority || member.is_some() {
             store.hold_uncommitted();
+        }
+        if majority || member.is_some() || !is_master {
+            Reserve::of(store.layout().dir()).keep();
         }
         let own_epoch = epochs.history().number();
         let group =

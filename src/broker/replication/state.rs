@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::BrokerRole;
+use super::reserve::Reserve;
 use crate::broker::options::BrokerOptions;
 use crate::store::config_file;
 
@@ -94,6 +95,7 @@ impl Saved {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
+    reserve: Reserve,
     saved: Saved,
 }
 
@@ -106,7 +108,12 @@ impl StateFile {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?,
         };
-        Ok(Self { path, saved })
+        let reserve = Reserve::of(store);
+        Ok(Self {
+            path,
+            reserve,
+            saved,
+        })
     }
 
     pub(crate) fn saved(&self) -> &Saved {
@@ -121,7 +128,7 @@ impl StateFile {
             return Ok(());
         }
         let bytes = serde_json::to_vec_pretty(&new).map_err(io::Error::other)?;
-        config_file::write_atomic(&self.path, &bytes)?;
+        self.reserve.write(&self.path, &bytes)?;
         self.saved = new;
         Ok(())
     }

@@ -176,7 +176,8 @@ pub(super) fn decide(group: &Group, target: &Member, loss: &Loss, given: Given) 
     decision
 }
 
-/// Who follows the new master. Slaves keep their ids; who was master gets the first that is free.
+/// Who follows the new master. Slaves keep their ids; who was master gets the first that is free, and comes last: it may
+/// be the one in trouble.
 fn follow(group: &Group, target: &Member) -> Vec<(String, i64, bool)> {
     let others: Vec<(&Member, &Standing)> = group
         .answering()
@@ -188,7 +189,9 @@ fn follow(group: &Group, target: &Member) -> Vec<(String, i64, bool)> {
         .filter_map(|(member, _)| member.id)
         .collect();
     let mut all = Vec::new();
-    for (member, known) in others {
+    let (slaves, masters): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|(_, known)| known.is_slave());
+    for (member, known) in slaves.into_iter().chain(masters) {
         let own = member.id.filter(|id| *id > 0 && known.is_slave());
         let id = own.unwrap_or_else(|| (1..=i64::MAX).find(|id| !used.contains(id)).unwrap_or(1));
         used.insert(id);

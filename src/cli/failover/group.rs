@@ -63,6 +63,15 @@ impl Standing {
         !self.is_slave() && !self.fenced
     }
 
+    /// How far its log may hold acknowledged messages, as far as it knows.
+    pub(super) fn acknowledged(&self) -> i64 {
+        if self.majority {
+            self.committed.min(self.log_end)
+        } else {
+            self.log_end
+        }
+    }
+
     pub(super) fn of_rmq(status: ReplicationStatus) -> Self {
         let master = status.master.unwrap_or_default();
         Self {
@@ -175,14 +184,9 @@ impl Group {
     /// How far the log of acknowledged messages reaches, as far as those who answer know, and who knows that.
     pub(super) fn acknowledged_end(&self) -> Option<(i64, &Member)> {
         // A deposed master's tail counts as well: it may have acknowledged it.
-        let ends = self.answering().map(|(member, known)| {
-            let end = if known.majority {
-                known.committed.min(known.log_end)
-            } else {
-                known.log_end
-            };
-            (end, member)
-        });
+        let ends = self
+            .answering()
+            .map(|(member, known)| (known.acknowledged(), member));
         ends.max_by_key(|(end, _)| *end)
     }
 
@@ -195,6 +199,16 @@ impl Group {
     /// Why nobody can tell what a promotion would lose.
     pub(super) fn doubt(&self) -> Option<String> {
         if self.is_majority() {
+            let all = || self.answering().map(|(_, known)| known);
+            let committed = all().map(|known| known.committed).max();
+            let end = all().map(|known| known.log_end).max();
+            if committed > end {
+                return Some(format!(
+                    "messages were acknowledged up to position {}, and nobody who answers has more than up to {}",
+                    committed.unwrap_or(0),
+                    end.unwrap_or(0)
+                ));
+            }
             return (!self.majority_answers()).then(|| {
                 "fewer than half of the replicas answer, so the others may have committed messages that these lack"
                     .to_owned()

@@ -256,7 +256,7 @@ impl Change<'_> {
     pub(super) async fn run(&self, journal: &mut Journal) -> Result<(), CliError> {
         let admin = self.client.admin();
         let (decision, context) = (self.decision, self.context);
-        // Where the fenced masters' logs end: nothing is added to them any more.
+        // Where what the fenced masters acknowledged ends: nothing is added to it any more.
         let mut goal = None;
         let mut fenced = None;
         for (address, _) in &decision.fence {
@@ -297,11 +297,12 @@ impl Change<'_> {
         journal.take(context, self.test_send()).await
     }
 
-    /// Returns where the fenced master's log ends.
+    /// Returns where the fenced master's log ends; in majority mode the part that counts, because nobody else may have
+    /// what lies behind it.
     async fn fence(&self, admin: &Admin, address: &str) -> Result<(bool, i64), CliError> {
         let (known, _) = standing(admin, address).await?;
         if known.fenced || known.is_slave() {
-            return Ok((false, known.log_end));
+            return Ok((false, known.acknowledged()));
         }
         let status = admin.fence_at(address, self.decision.epoch).await?;
         if !status.fenced {
@@ -311,14 +312,15 @@ impl Change<'_> {
             ));
         }
         // What was under way when it promised may still have been written.
-        let mut end = status.log_end;
+        let mut before = (status.log_end, status.committed);
         loop {
             sleep(PAUSE).await;
             let (known, _) = standing(admin, address).await?;
-            if known.log_end == end {
-                return Ok((true, end));
+            let now = (known.log_end, known.committed);
+            if now == before {
+                return Ok((true, known.acknowledged()));
             }
-            end = known.log_end;
+            before = now;
         }
     }
 

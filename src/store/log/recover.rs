@@ -14,6 +14,9 @@
 //! is no whole record is cut off, and zeros take its place, so that no later walk mistakes left-overs for messages.
 //! Left-overs of a cut made by Apache tell by their store time, which is before that of the record in front of them.
 //!
+//! A replica of a majority ([`StoreOptions::cut_at_damage`]) is cut at the first damage instead: its log must be the
+//! others' byte for byte, and it gets from them what lies behind.
+//!
 //! Whatever is cut or overwritten is first saved in `.rmq-cut` in the store directory, and logged with file, position
 //! and length.
 //!
@@ -67,10 +70,16 @@ pub(crate) struct Setting<'a> {
 
 /// Opens everything in the directory and repairs it.
 pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
+    recover_up_to(setting, setting.options.cut_at)
+}
+
+/// The same of a log that is cut at `cut_at` first.
+fn recover_up_to(setting: &Setting<'_>, cut_at: Option<u64>) -> Result<Recovered, StoreError> {
     let log = open_log(setting)?;
-    if let Some(at) = setting.options.cut_at.filter(|&at| at >= log.min()) {
+    let mut cut = None;
+    if let Some(at) = cut_at.filter(|&at| at >= log.min()) {
         let cut_dir = setting.layout.dir().join(cut::DIR);
-        cut_tail(&log, &cut_dir, at)?;
+        cut = cut_tail(&log, &cut_dir, at)?;
     }
     let dir = setting.layout.dir();
     let queues = QueueTable::open(setting.layout.clone(), setting.options)
@@ -99,7 +108,17 @@ pub(crate) fn recover(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
         pass = Pass::begin(setting, &log, &queues, log_min, log_min)?;
         pass.walk()?;
     }
-    finish(setting, log, queues, pass)
+    let damage = pass.damaged.first().map(|gap| gap.from);
+    if let Some(at) = damage.filter(|_| setting.options.cut_at_damage) {
+        tracing::error!(
+            "the log is damaged at position {at}; it is cut there, since the other replicas have what lies behind it"
+        );
+        drop(pass);
+        return recover_up_to(setting, Some(at));
+    }
+    let mut recovered = finish(setting, log, queues, pass)?;
+    recovered.report.cut = recovered.report.cut.or(cut);
+    Ok(recovered)
 }
 
 /// Whether there is an index of the configured size. Files of another size cannot be added to: they go, and the whole

@@ -248,3 +248,30 @@ fn a_tail_that_others_do_not_have_is_cut_and_kept_beside() {
     let (store, _) = open(dir.path());
     assert_eq!(bodies(&store, "t", 0), numbered(101));
 }
+
+#[test]
+fn a_replica_that_is_damaged_keeps_only_what_is_its_masters_for_certain() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (master, _) = open(one.path());
+    let (slave, _) = open(two.path());
+    let mut places = Vec::new();
+    for n in 0..200 {
+        places.push(send(&master, "t", 0, &format!("m{n}")).log_offset.get());
+    }
+    copy(&master, &slave, &[1000]);
+    drop(slave);
+    crash::overwrite(two.path(), places[120] + 50, b"damage");
+    let strict = StoreOptions {
+        cut_at_damage: true,
+        ..options(two.path())
+    };
+    let (slave, report) = Store::open(strict, Clock::System).unwrap();
+    assert_eq!(report.log_end, places[120]);
+    assert_eq!(report.damaged.len(), 1);
+    assert_eq!(bodies(&slave, "t", 0), numbered(120));
+    copy(&master, &slave, &[1000]);
+    assert_eq!(bodies(&slave, "t", 0), numbered(200));
+    master.shutdown().unwrap();
+    slave.shutdown().unwrap();
+    same_files(one.path(), two.path());
+}
