@@ -24,7 +24,7 @@ use super::options::BrokerOptions;
 use super::pop::{PopState, revive};
 use super::registration::{self, Registrar};
 use super::replication::state::StateFile;
-use super::replication::{self, BrokerRole, Replication};
+use super::replication::{self, BrokerRole, Replication, ReplicationMode};
 use super::schedule::{self, Schedule};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
@@ -115,9 +115,22 @@ impl Broker {
             // What the timer filed may point to what is cut, where other messages will be.
             timer::discard(&options.store.dir).map_err(BrokerError::Timer)?;
         }
+        options.store.cut_at_damage =
+            options.replication == ReplicationMode::Majority || member.is_some();
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
+        let damaged = !report.damaged.is_empty();
+        if damaged && options.store.cut_at_damage {
+            timer::discard(&options.store.dir).map_err(BrokerError::Timer)?;
+        }
         let opened = Arc::clone(&store);
-        let replicated = Replication::open(&options, configured, state, &store, member.clone());
+        let replicated = Replication::open(
+            &options,
+            configured,
+            state,
+            &store,
+            damaged,
+            member.clone(),
+        );
         let broker = replicated
             .map_err(BrokerError::Replication)
             .and_then(|replication| Self::assemble(options, clock, store, replication))

@@ -89,7 +89,9 @@ impl Registrar {
 /// Registers in rounds for as long as the broker runs.
 pub(crate) async fn run(broker: Arc<Broker>) {
     let mut complained = false;
-    let mut looked = None;
+    // Who has just been made master tells the name servers first.
+    let took_over = broker.replication.took_over();
+    let mut looked = took_over.then(Instant::now);
     loop {
         let ticket = broker.registrar.latest();
         let options = broker.options.load();

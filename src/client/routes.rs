@@ -41,6 +41,8 @@ struct Cached {
     route: Arc<Route>,
     /// Made from the template topic: the topic itself did not exist then.
     provisional: bool,
+    /// A broker on it did not answer: whoever wants it next looks first whether it still holds.
+    doubted: bool,
 }
 
 impl Routes {
@@ -89,8 +91,7 @@ impl Routes {
 
     /// The route of a topic: cached, or fetched.
     pub(crate) async fn get(&self, topic: &TopicName) -> Result<Arc<Route>, ClientError> {
-        let cached = self.table.lock().get(topic).cloned();
-        match cached {
+        match self.cached(topic).await {
             Some(cached) if !cached.provisional => Ok(cached.route),
             _ => self.refresh(topic).await,
         }
@@ -99,8 +100,7 @@ impl Routes {
     /// The route to send to, also for a topic that does not exist yet: brokers that create topics on first use offer
     /// a template topic for that.
     pub(crate) async fn for_sending(&self, topic: &TopicName) -> Result<Arc<Route>, ClientError> {
-        let cached = self.table.lock().get(topic).cloned();
-        if let Some(cached) = cached {
+        if let Some(cached) = self.cached(topic).await {
             return Ok(cached.route);
         }
         match self.refresh(topic).await {
@@ -114,6 +114,31 @@ impl Routes {
                 Ok(route)
             }
             other => other,
+        }
+    }
+
+    /// What the cache has. One caller looks after a doubted route, and the others go on with what there is.
+    async fn cached(&self, topic: &TopicName) -> Option<Cached> {
+        let cached = {
+            let mut table = self.table.lock();
+            let cached = table.get_mut(topic)?;
+            let before = cached.clone();
+            cached.doubted = false;
+            before
+        };
+        if !cached.doubted {
+            return Some(cached);
+        }
+        if let Err(error) = self.refresh(topic).await {
+            tracing::debug!(%topic, "route not refreshed: {error}");
+        }
+        self.table.lock().get(topic).cloned()
+    }
+
+    /// A broker on this route did not answer; another may have taken its place.
+    pub(crate) fn doubt(&self, topic: &TopicName) {
+        if let Some(cached) = self.table.lock().get_mut(topic) {
+            cached.doubted = true;
         }
     }
 
@@ -148,6 +173,7 @@ impl Routes {
         let cached = Cached {
             route: Arc::clone(route),
             provisional,
+            doubted: false,
         };
         self.table.lock().insert(route.topic.clone(), cached);
     }

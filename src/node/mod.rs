@@ -535,11 +535,7 @@ fn peers(told: &Told, broker: &BrokerOptions) -> Option<Peers> {
 fn tell_recovery(report: &RecoveryReport) {
     tracing::info!(?report, "store opened");
     for (position, length) in &report.damaged {
-        tracing::warn!(
-            position,
-            length,
-            "damaged bytes in the commit log; the records behind them are kept"
-        );
+        tracing::warn!(position, length, "damaged bytes in the commit log");
     }
     if let Some((position, length)) = report.cut {
         tracing::warn!(

@@ -80,7 +80,8 @@ pub struct RecoveryReport {
     pub scanned: u64,
     /// Whether queues and index were rebuilt from the first record on.
     pub rebuilt: bool,
-    /// Damaged stretches between whole records: position and length.
+    /// Damaged stretches between whole records: position and length. With [`StoreOptions::cut_at_damage`] the log ends
+    /// at the first.
     pub damaged: Vec<(u64, u64)>,
     /// Bytes taken off the end of the log: position and length.
     pub cut: Option<(u64, u64)>,

@@ -96,7 +96,7 @@ pub(crate) struct Traffic {
     paused: Arc<AtomicBool>,
     under_way: Arc<AtomicUsize>,
     readers: Vec<std::thread::JoinHandle<()>>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Traffic {
@@ -108,9 +108,9 @@ impl Traffic {
             paused: Arc::default(),
             under_way: Arc::default(),
             readers: Vec::new(),
-            _runtime: runtime,
+            runtime,
         };
-        let runtime = &traffic._runtime;
+        let runtime = &traffic.runtime;
         let client = Client::connect([name_server], ClientOptions::default());
         let client = runtime.block_on(client).unwrap();
         let producer = client.producer("rig-producers", ProducerOptions::default());

@@ -2,7 +2,8 @@
 //!
 //! `cargo test --test netns -- --ignored --nocapture`, as root on Linux with `ip` and `tc`; elsewhere it says why it cannot run and
 //! passes. `RMQ_NETNS_ROUNDS` sets the number of faults (default 50), `RMQ_NETNS_SEED` repeats a schedule,
-//! `RMQ_NETNS_ONLY=cut-both,fill-disk` takes these faults only, `RMQ_NETNS_KEEP=1` keeps the brokers' directories.
+//! `RMQ_NETNS_ONLY=cut-both,fill-disk` takes these faults only, `RMQ_NETNS_KEEP=1` keeps the brokers' directories;
+//! `RMQ_NETNS_BINARY` names another build of `rmq`.
 //!
 //! The test starts itself again in the clients' namespace, where a bridge joins all of them. Each broker keeps its data on
 //! a small disk in memory, so that it can run full. While producers and consumers go on, each round does one broker (the

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::ledger::Traffic;
-use crate::member::{Member, others};
+use crate::member::{Member, binary, others};
 use crate::network::{BROKERS, CLIENTS};
 use crate::support::node::NodeProcess;
 use crate::support::numbers::Numbers;
@@ -211,7 +211,7 @@ impl Rig {
             self.traffic.acknowledged(),
             begun.elapsed().as_secs_f32()
         );
-        self.compare(round % 10 == 0);
+        self.compare(round.is_multiple_of(10));
         self.traffic.resume();
     }
 
@@ -264,7 +264,7 @@ impl Rig {
 
     /// `rmq failover …`, as an operator at a client's place runs it.
     fn failover(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rmq"));
+        let mut command = Command::new(binary());
         command.arg("failover").args(args);
         command.args(["--yes", "-o", "json", "--namesrv", &self.name_server]);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RMQ_")) {
@@ -316,7 +316,12 @@ impl Rig {
     fn make_whole(&self) {
         self.traffic.pause();
         let deadline = Instant::now() + WHOLE_LIMIT;
+        let mut patience = Duration::from_secs(5);
         while let Err(why) = self.try_make_whole() {
+            if deadline - Instant::now() < WHOLE_LIMIT.saturating_sub(patience) {
+                println!("\n  not whole after {} s: {why}", patience.as_secs());
+                patience *= 2;
+            }
             assert!(
                 Instant::now() < deadline,
                 "the group is not whole: {why}\n{}",

@@ -183,12 +183,13 @@ pub(crate) struct Standing {
 }
 
 impl Replication {
-    /// Reads what is kept on the disk. Blocks.
+    /// Reads what is kept on the disk. `damaged` says that the log was found damaged and is shorter than it was. Blocks.
     pub(crate) fn open(
         options: &BrokerOptions,
         configured: BrokerRole,
-        state: StateFile,
+        mut state: StateFile,
         store: &Store,
+        damaged: bool,
         member: Option<Arc<Member>>,
     ) -> io::Result<Self> {
         let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -201,8 +202,15 @@ impl Replication {
         let end = store.appended().get();
         let majority = options.replication == ReplicationMode::Majority;
         let is_master = options.broker_role != BrokerRole::Slave;
-        let new_epoch = match state.saved().epoch.filter(|_| is_master) {
-            Some(number) if number > epochs.history().number() => {
+        let lost = majority && (damaged || has_lost(state.saved(), epochs.history(), end));
+        if lost && quorum(options) != Quorum::Slaves(0) {
+            renounce(&mut state, epochs.history(), end)?;
+        }
+        epochs.change(|history| history.cut(end.saturating_add(1)))?;
+        let is_new = |number: i32| !lost && number > epochs.history().number();
+        let told = state.saved().epoch.filter(|_| is_master);
+        let new_epoch = match told {
+            Some(number) if is_new(number) => {
                 // What is there without a history belongs to the first epoch a controller gives.
                 let first = member.is_some() && epochs.history().last().is_none();
                 let start = if first { store.log_min().get() } else { end };
@@ -235,7 +243,7 @@ impl Replication {
         let replication = Self {
             role: options.broker_role,
             configured,
-            took_over: new_epoch.is_some() && end > 0,
+            took_over: told.is_some() && new_epoch.is_some(),
             mode: options.replication,
             replicated: Watermark::new(0),
             replicas: Mutex::default(),
@@ -451,6 +459,24 @@ impl Replication {
             self.changes.notified().await;
         }
     }
+}
+
+/// Whether a log that ends at `end` is shorter than what was known of it.
+fn has_lost(saved: &Saved, history: &History, end: u64) -> bool {
+    end < saved.committed || history.last().is_some_and(|last| end < last.start)
+}
+
+/// A master that has lost what it may have acknowledged must not go on as if nothing had been there: together with a
+/// replica that lacks the same it would write other messages in its place. It waits to be given a role.
+fn renounce(state: &mut StateFile, history: &History, end: u64) -> io::Result<()> {
+    let saved = state.saved();
+    let own = history.number().max(saved.epoch.unwrap_or(0)).max(0);
+    tracing::error!(
+        "this master's log ends at position {end} and has lost messages (it was committed up to {} at least): \
+         `rmq failover promote` makes a replica that has them the master",
+        saved.committed
+    );
+    state.change(|saved| saved.promised = saved.promised.max(own.saturating_add(1)))
 }
 
 /// Who must have a message before its producer is answered.

@@ -34,9 +34,13 @@ impl Reserve {
         let Some(dir) = self.0.parent() else { return };
         let made = std::fs::create_dir_all(dir).and_then(|()| {
             let mut options = OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).open(&self.0)?;
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&self.0)?;
             // Not zeros: a file system may keep those without taking room.
-            file.write_all(&[b'x'; BYTES])?;
+            file.write_all(&vec![b'x'; BYTES])?;
             file.sync_all()
         });
         if let Err(error) = made {

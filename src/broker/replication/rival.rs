@@ -27,8 +27,12 @@ use crate::protocol::header::{Header, NoHeader};
 const CALL_LIMIT: Duration = Duration::from_secs(1);
 
 impl Broker {
-    /// Looks for a master that has taken this one's place; to be called before the first message is taken.
+    /// Looks for a master that has taken this one's place; to be called before the first message is taken. Who has just
+    /// been made master need not look: the one it replaces may be silent, and producers wait.
     pub(crate) async fn yield_to_rival(self: &Arc<Self>) {
+        if self.replication.took_over() {
+            return;
+        }
         look(self).await;
         if self.is_slave() || self.replication.is_fenced() || self.replication.group().is_some() {
             return;

@@ -1,11 +1,17 @@
 //! The brokers of one name: where each stands, as far as it and the name servers tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::cli::exit::CliError;
 use crate::cli::gather::gather;
 use crate::client::ClientError;
 use crate::client::admin::{Admin, ReplicationStatus};
+
+/// A broker that has said nothing for so long counts as silent: producers wait while it is asked.
+const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What makes a broker's role changeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,8 +348,11 @@ async fn ask(
     gather(addresses, |address| {
         let admin = admin.clone();
         async move {
-            let standing = standing(&admin, &address).await;
-            (address, standing.map_err(|error| error.to_string()))
+            let standing = match timeout(SILENCE, standing(&admin, &address)).await {
+                Ok(standing) => standing.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {} ms", SILENCE.as_millis())),
+            };
+            (address, standing)
         }
     })
     .await

@@ -256,6 +256,9 @@ impl Producer {
                 Ok(reply) => return Ok((queue.clone(), reply)),
                 Err(error) => error,
             };
+            if error.is_unreachable() {
+                self.0.shared.routes.doubt(&parcel.topic);
+            }
             if !error.is_retried_elsewhere() || tries_left == 0 || Instant::now() >= deadline {
                 return Err(error);
             }
@@ -283,6 +286,8 @@ impl Producer {
                 // The queue may have another master by now, whom the next message then finds.
                 if error.is_retried_elsewhere() {
                     self.look_again(&parcel.topic, deadline).await;
+                } else if error.is_unreachable() {
+                    self.0.shared.routes.doubt(&parcel.topic);
                 }
                 Err(error)
             }

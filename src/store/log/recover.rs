@@ -14,7 +14,7 @@
 //! is no whole record is cut off, and zeros take its place, so that no later walk mistakes left-overs for messages.
 //! Left-overs of a cut made by Apache tell by their store time, which is before that of the record in front of them.
 //!
-//! A replica of a majority ([`StoreOptions::cut_at_damage`]) is cut at the first damage instead: its log must be the
+//! A replica of a majority ([`StoreOptions::cut_at_damage`]) looks further back, and is cut at the first damage instead: its log must be the
 //! others' byte for byte, and it gets from them what lies behind.
 //!
 //! Whatever is cut or overwritten is first saved in `.rmq-cut` in the store directory, and logged with file, position
@@ -43,6 +43,10 @@ use crate::store::queue::table::QueueTable;
 use crate::store::segment::{Handle, Segment};
 use crate::store::{RecoveryReport, StoreOptions, cut};
 use crate::sys::Clock;
+
+/// After a crash so much of what was on the disk before is checked as well, and its file from the beginning, where other
+/// replicas can make good what is damaged.
+const CHECKED_BYTES: u64 = 64 << 20;
 
 /// What an opened store consists of.
 #[derive(Debug)]
@@ -108,13 +112,18 @@ fn recover_up_to(setting: &Setting<'_>, cut_at: Option<u64>) -> Result<Recovered
         pass = Pass::begin(setting, &log, &queues, log_min, log_min)?;
         pass.walk()?;
     }
-    let damage = pass.damaged.first().map(|gap| gap.from);
-    if let Some(at) = damage.filter(|_| setting.options.cut_at_damage) {
+    let damage = pass
+        .damaged
+        .first()
+        .map(|gap| (gap.from, gap.to - gap.from));
+    if let Some((at, bytes)) = damage.filter(|_| setting.options.cut_at_damage) {
         tracing::error!(
             "the log is damaged at position {at}; it is cut there, since the other replicas have what lies behind it"
         );
         drop(pass);
-        return recover_up_to(setting, Some(at));
+        let mut recovered = recover_up_to(setting, Some(at))?;
+        recovered.report.damaged.push((at, bytes));
+        return Ok(recovered);
     }
     let mut recovered = finish(setting, log, queues, pass)?;
     recovered.report.cut = recovered.report.cut.or(cut);
@@ -175,6 +184,11 @@ fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min:
     }
     let trusted = setting.checkpoint.queue_log_offset;
     if let Some(trusted) = u64::try_from(trusted).ok().filter(|&at| at > 0) {
+        if setting.options.cut_at_damage {
+            // What is damaged here is whole elsewhere: it is worth looking for.
+            let segment = log.segment_at(trusted.saturating_sub(CHECKED_BYTES).max(log_min));
+            return segment.map_or(log_min, |segment| segment.base().max(log_min));
+        }
         if is_exact(&setting.checkpoint) && is_record(log, trusted) {
             return trusted;
         }
