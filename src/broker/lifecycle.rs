@@ -123,14 +123,8 @@ impl Broker {
             timer::discard(&options.store.dir).map_err(BrokerError::Timer)?;
         }
         let opened = Arc::clone(&store);
-        let replicated = Replication::open(
-            &options,
-            configured,
-            state,
-            &store,
-            damaged,
-            member.clone(),
-        );
+        let replicated =
+            Replication::open(&options, configured, state, &store, damaged, member.clone());
         let broker = replicated
             .map_err(BrokerError::Replication)
             .and_then(|replication| Self::assemble(options, clock, store, replication))

@@ -20,8 +20,8 @@ use rmq::protocol::header::NoHeader;
 use crate::SETTINGS;
 use crate::group::{LIMIT, Member, assert_same_log, wait_for};
 use crate::majority::{Traffic, assert_none_lost, setting};
-use crate::support::numbers::Numbers;
 use crate::support::node::NodeProcess;
+use crate::support::numbers::Numbers;
 use crate::support::wire::Wire;
 
 const NAME: &str = "trio";
