@@ -184,6 +184,14 @@ impl Traffic {
         own.map(|(at, _)| *at).last()
     }
 
+    /// When a broker other than this one acknowledged its first message after a moment.
+    pub(crate) fn first_ack_of_another(&self, than: SocketAddr, after: Instant) -> Option<Instant> {
+        let books = self.books();
+        let acks = books.acks.iter().rev().take_while(|(at, _)| *at >= after);
+        let others = acks.filter(|(_, broker)| *broker != than);
+        others.map(|(at, _)| *at).last()
+    }
+
     /// No producer sends, and none waits for an answer.
     pub(crate) fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);

@@ -8,7 +8,7 @@
 //! The test starts itself again in the clients' namespace, where a bridge joins all of them. Each broker keeps its data on
 //! a small disk in memory, so that it can run full. While producers and consumers go on, each round does one broker (the
 //! master two times out of three) one harm; where that stops the service, the real `rmq failover promote` is run as an
-//! operator would. Then the harm is undone and the group made whole, and the [`ledger`] is compared with the new master and
+//! operator would, or, in the second test, three controllers, one beside each broker, find another master. Then the harm is undone and the group made whole, and the [`ledger`] is compared with the new master and
 //! the three logs with each other, byte by byte.
 //!
 //! Absent: delays by `netem`, which small kernels lack. A token bucket that counts each packet as a large one delays them all the same.
@@ -65,6 +65,15 @@ fn enter(test: &str) {
 fn an_operator_promotes() {
     match root() {
         None => enter("an_operator_promotes"),
-        Some(root) => rounds::run(&root),
+        Some(root) => rounds::run(&root, rounds::Chooser::Operator),
+    }
+}
+
+#[test]
+#[ignore = "takes minutes; needs root, ip and tc"]
+fn controllers_promote() {
+    match root() {
+        None => enter("controllers_promote"),
+        Some(root) => rounds::run(&root, rounds::Chooser::Controllers),
     }
 }

@@ -39,18 +39,29 @@ const SETTINGS: &[&str] = &[
     "cleanFileForciblyEnable=false",
 ];
 
+const CONTROLLER_PORT: u16 = 9878;
+
 /// A broker, whether it runs or not.
 pub(crate) struct Member {
     pub(crate) index: usize,
     pub(crate) place: Place,
     disk: PathBuf,
     log: PathBuf,
+    flags: Vec<String>,
     settings: Vec<String>,
     process: Option<Child>,
+    /// Of the controller beside it, where there is one.
+    controller: Option<Child>,
 }
 
 impl Member {
+    /// The first one as master, the others as its slaves.
     pub(crate) fn new(root: &Path, index: usize, name_server: &str, more: &[String]) -> Self {
+        let first = format!("{}:{PORT}", address(0));
+        let flags: &[&str] = match index {
+            0 => &["--role", "broker"],
+            _ => &["--role", "slave", "--master", &first],
+        };
         let mut settings: Vec<String> = SETTINGS.iter().map(ToString::to_string).collect();
         settings.push(format!("namesrvAddr={name_server}"));
         if index > 0 {
@@ -62,9 +73,44 @@ impl Member {
             place: Place::new(root, index),
             disk: root.join(format!("broker{index}")),
             log: root.join(format!("broker{index}.log")),
+            flags: flags.iter().map(ToString::to_string).collect(),
             settings,
             process: None,
+            controller: None,
         }
+    }
+
+    /// Leaves its role to controllers, of which one runs beside each broker, and starts that one.
+    pub(crate) fn obey_controllers(&mut self, root: &Path) {
+        let at = |index: usize| format!("{}:{CONTROLLER_PORT}", address(index));
+        let all = (0..BROKERS).map(at).collect::<Vec<_>>().join(";");
+        self.flags = vec!["--role".to_owned(), "broker".to_owned()];
+        self.settings
+            .retain(|setting| !setting.starts_with("brokerId="));
+        self.settings.push("enableControllerMode=true".to_owned());
+        self.settings.push(format!("controllerAddr={all}"));
+        let peers = (0..BROKERS).map(|index| format!("n{index}-{}", at(index)));
+        let peers = peers.collect::<Vec<_>>().join(";");
+        let name = root.join(format!("controller{}", self.index));
+        let mut command = self.rmq();
+        command.args(["--role", "controller", "--http", "off", "--data-dir"]);
+        command.arg(&name).args(["--listen", &address(self.index)]);
+        command.args(["--controller-peers", &peers, "--controller-id"]);
+        command.arg(format!("n{}", self.index));
+        let log = File::create(name.with_extension("log")).unwrap();
+        self.controller = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    /// `rmq serve` in its namespace.
+    fn rmq(&self) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", self.place.namespace()]);
+        command.arg(binary()).arg("serve");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RMQ_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -75,30 +121,19 @@ impl Member {
         self.disk.join("data")
     }
 
-    /// Starts it as it was configured in the beginning: the first one as master.
+    /// Starts it as it was configured in the beginning.
     pub(crate) fn start(&mut self) {
         let ready = self.disk.with_extension("ready.json");
         let _ = std::fs::remove_file(&ready);
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", self.place.namespace()]);
-        command.arg(binary()).args(["serve", "--data-dir"]);
-        command.arg(self.data()).arg("--ready-file").arg(&ready);
-        let (own, first) = (address(self.index), format!("{}:{PORT}", address(0)));
-        command.args(["--listen", &own, "--broker-port", &PORT.to_string()]);
-        command.args(["--http", "off"]);
-        if self.index == 0 {
-            command.args(["--role", "broker"]);
-        } else {
-            command.args(["--role", "slave", "--master", &first]);
-        }
+        let mut command = self.rmq();
+        command.arg("--data-dir").arg(self.data());
+        command.arg("--ready-file").arg(&ready).args(&self.flags);
+        command.args(["--listen", &address(self.index), "--broker-port"]);
+        command.args([&PORT.to_string(), "--http", "off"]);
         for setting in &self.settings {
             command.args(["--set", setting]);
         }
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RMQ_")) {
-            command.env_remove(name);
-        }
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(log.unwrap()).spawn().unwrap();
         let deadline = Instant::now() + LIMIT;
         while !ready.exists() {
@@ -261,5 +296,9 @@ pub(crate) fn others(index: usize) -> impl Iterator<Item = usize> {
 impl Drop for Member {
     fn drop(&mut self) {
         self.kill();
+        if let Some(mut controller) = self.controller.take() {
+            let _ = controller.kill();
+            let _ = controller.wait();
+        }
     }
 }

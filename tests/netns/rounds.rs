@@ -20,6 +20,16 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(20);
 /// What a promotion by hand may take, from the command's start to the first message the new master acknowledges.
 const PROMOTION_LIMIT: Duration = Duration::from_secs(3);
 
+/// The same where controllers do it, from the harm on.
+const ELECTION_LIMIT: Duration = Duration::from_secs(10);
+
+/// Who says which broker is master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chooser {
+    Operator,
+    Controllers,
+}
+
 /// What is done to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
@@ -60,6 +70,11 @@ impl Harm {
         found.unwrap().1
     }
 
+    /// Whether controllers find another master when it happens to theirs.
+    fn silences_master(self) -> bool {
+        self.stops_master() && self != Self::FillDisk
+    }
+
     /// Whether a master to which it happens cannot serve until it is undone.
     fn stops_master(self) -> bool {
         !matches!(self, Self::Restart | Self::Slow | Self::Switch)
@@ -72,11 +87,13 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The harms to choose from.
-fn harms() -> Vec<Harm> {
+fn harms(chooser: Chooser) -> Vec<Harm> {
     let only = std::env::var("RMQ_NETNS_ONLY").unwrap_or_default();
     let named = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
     let all = Harm::ALL.iter().filter(|(_, name)| named(name));
-    all.map(|(harm, _)| *harm).collect()
+    let all = all.map(|(harm, _)| *harm);
+    all.filter(|harm| chooser == Chooser::Operator || *harm != Harm::Switch)
+        .collect()
 }
 
 /// Everything that takes part.
@@ -85,6 +102,7 @@ struct Rig {
     name_server: String,
     members: Vec<Member>,
     master: usize,
+    chooser: Chooser,
     traffic: Traffic,
     numbers: Numbers,
     /// From a promotion's start to the first acknowledgement.
@@ -94,14 +112,14 @@ struct Rig {
 }
 
 /// All rounds, within the clients' namespace.
-pub(crate) fn run(root: &Path) {
+pub(crate) fn run(root: &Path, chooser: Chooser) {
     let rounds = setting("RMQ_NETNS_ROUNDS", 50);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let seed = setting("RMQ_NETNS_SEED", now.unwrap().as_secs());
     let flush = ["ASYNC_FLUSH", "SYNC_FLUSH"][usize::try_from(seed % 2).unwrap()];
     println!("RMQ_NETNS_SEED={seed}, {rounds} rounds, {flush}");
-    let mut rig = Rig::start(root, seed, flush);
-    let harms = harms();
+    let mut rig = Rig::start(root, seed, flush, chooser);
+    let harms = harms(chooser);
     let begun = Instant::now();
     for round in 1..=rounds {
         rig.traffic.wait_for_acks(20, SERVICE_LIMIT);
@@ -117,8 +135,8 @@ pub(crate) fn run(root: &Path) {
     let mut times: Vec<_> = rig.promotions.iter().map(Duration::as_millis).collect();
     times.sort_unstable();
     println!(
-        "{rounds} rounds in {} s (seed {seed}, {flush}): {} acknowledged, {} seen, none lost; {} promotions, ms from the \
-         command to the first message: median {:?}, longest {:?}",
+        "{rounds} rounds in {} s (seed {seed}, {flush}): {} acknowledged, {} seen, none lost; {} promotions by {chooser:?}, \
+         ms from the command or the harm to the first message: median {:?}, longest {:?}",
         begun.elapsed().as_secs(),
         rig.traffic.acknowledged(),
         rig.traffic.seen(),
@@ -129,7 +147,7 @@ pub(crate) fn run(root: &Path) {
 }
 
 impl Rig {
-    fn start(root: &Path, seed: u64, flush: &str) -> Self {
+    fn start(root: &Path, seed: u64, flush: &str, chooser: Chooser) -> Self {
         let flags = [
             "--role",
             "namesrv",
@@ -143,6 +161,11 @@ impl Rig {
         let more = [format!("flushDiskType={flush}")];
         let members = (0..BROKERS).map(|index| Member::new(root, index, &name_server, &more));
         let mut members: Vec<_> = members.collect();
+        if chooser == Chooser::Controllers {
+            for member in &mut members {
+                member.obey_controllers(root);
+            }
+        }
         for member in &mut members {
             member.start();
         }
@@ -153,6 +176,7 @@ impl Rig {
             name_server,
             members,
             master: 0,
+            chooser,
             numbers: Numbers(seed),
             promotions: Vec::new(),
             compared: 0,
@@ -180,7 +204,14 @@ impl Rig {
         let begun = Instant::now();
         let note = self.inflict(harm, victim);
         let mut how = String::new();
-        if harm == Harm::Switch || (is_replaced && harm.stops_master()) {
+        let by_hand = self.chooser == Chooser::Operator;
+        if is_replaced && !by_hand && harm.silences_master() {
+            how = format!(
+                ", replaced in {} ms",
+                self.await_election(begun).as_millis()
+            );
+            self.traffic.wait_for_acks(20, SERVICE_LIMIT);
+        } else if by_hand && (harm == Harm::Switch || is_replaced && harm.stops_master()) {
             self.pause_up_to(2000);
             let took = self.promote();
             how = format!(", {} took over in {} ms", self.master, took.as_millis());
@@ -193,7 +224,7 @@ impl Rig {
         }
         let undone = Instant::now();
         self.undo(harm, victim);
-        if harm == Harm::CorruptTail && is_master && !is_replaced {
+        if by_hand && harm == Harm::CorruptTail && is_master && !is_replaced {
             // It may have lost what others have, who then do not follow it.
             let served = self.traffic.try_wait_for_acks(5, Duration::from_secs(5));
             if served.is_err() {
@@ -312,8 +343,40 @@ impl Rig {
         took
     }
 
+    /// Waits for another master's first acknowledgement. Returns how long it took since the harm.
+    fn await_election(&mut self, harmed: Instant) -> Duration {
+        let old = self.members[self.master].address();
+        loop {
+            if let Some(first) = self.traffic.first_ack_of_another(old, harmed) {
+                let took = first - harmed;
+                if took > ELECTION_LIMIT {
+                    println!("\n  SLOW: {} ms", took.as_millis());
+                }
+                self.promotions.push(took);
+                return took;
+            }
+            assert!(
+                harmed.elapsed() < WHOLE_LIMIT,
+                "nobody is elected\n{}",
+                self.tails()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The broker that is master of the latest epoch.
+    fn find_master(&self) -> Result<usize, String> {
+        let standing = (0..BROKERS).filter_map(|index| {
+            let status = self.members[index].status().ok()?;
+            let is_master = status.role != "SLAVE" && !status.fenced;
+            is_master.then_some((status.epoch, index))
+        });
+        let latest = standing.max().map(|(_, index)| index);
+        latest.ok_or_else(|| "nobody is master".to_owned())
+    }
+
     /// Stops the producers and waits until all brokers have everything; whoever comes back as a master is made a slave.
-    fn make_whole(&self) {
+    fn make_whole(&mut self) {
         self.traffic.pause();
         let deadline = Instant::now() + WHOLE_LIMIT;
         let mut patience = Duration::from_secs(5);
@@ -331,7 +394,10 @@ impl Rig {
         }
     }
 
-    fn try_make_whole(&self) -> Result<(), String> {
+    fn try_make_whole(&mut self) -> Result<(), String> {
+        if self.chooser == Chooser::Controllers {
+            self.master = self.find_master()?;
+        }
         let status = |index: usize| {
             let status = self.members[index].status();
             status.map_err(|error| format!("{index}: {error}"))
@@ -339,7 +405,7 @@ impl Rig {
         let master = status(self.master)?;
         for index in others(self.master) {
             let own = status(index)?;
-            if own.role != "SLAVE" {
+            if own.role != "SLAVE" && self.chooser == Chooser::Operator {
                 let address = self.members[index].address().to_string();
                 let output = self.failover(&["add-replica", "rig", &address]);
                 return Err(format!(

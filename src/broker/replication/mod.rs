@@ -685,6 +685,10 @@ impl Broker {
 
     /// Starts what the role needs beside the HA port.
     pub(super) fn start_replication(self: &Arc<Self>) {
+        let is_chosen_by_hand = self.replication.is_majority() && self.replication.group.is_none();
+        if is_chosen_by_hand && !self.replication.is_slave() {
+            self.tasks.spawn(rival::watch(Arc::clone(self)));
+        }
         if self.replication.is_slave() {
             self.tasks.spawn(slave::run(Arc::clone(self)));
             self.tasks.spawn(follow::run(Arc::clone(self)));

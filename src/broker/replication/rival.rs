@@ -14,6 +14,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::broker::Broker;
 use crate::protocol::body::ha::ReplicationStatus;
 use crate::protocol::body::route::ClusterInfo;
@@ -25,6 +27,8 @@ use crate::protocol::header::{Header, NoHeader};
 
 /// A name server that is silent holds nobody up for longer.
 const CALL_LIMIT: Duration = Duration::from_secs(1);
+/// How often a master without a majority looks.
+const WATCH_EVERY: Duration = Duration::from_secs(3);
 
 impl Broker {
     /// Looks for a master that has taken this one's place; to be called before the first message is taken. Who has just
@@ -52,6 +56,16 @@ impl Broker {
             );
             self.replication.stands_back(Some(rival));
             self.store.set_replica(true);
+        }
+    }
+}
+
+/// Looks again and again while this master has no majority: it may be that the others have turned to another.
+pub(super) async fn watch(broker: Arc<Broker>) {
+    while !broker.replication.is_fenced() {
+        sleep(WATCH_EVERY).await;
+        if broker.lacks_replicas(&broker.options.load()) {
+            look(&broker).await;
         }
     }
 }

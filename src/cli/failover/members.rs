@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Consent;
-use super::group::{Group, Kind, look, standing};
+use super::group::{Group, Kind, Member, look, standing};
 use super::journal::Journal;
 use super::promote::{follow, until};
 use crate::base::units::parse_duration;
@@ -13,7 +13,7 @@ use crate::client::admin::Admin;
 
 /// Make a running broker a replica of the master
 ///
-/// For an old master that has returned and is fenced, and for a new one with an empty directory. It follows the present
+/// For an old master that has returned, which is fenced unless it is already, and for a new one with an empty directory. It follows the present
 /// master from then on, also after a restart, and the command waits until it has caught up. A log that is not a beginning
 /// of the master's is not touched: the command fails and says where they part.
 #[derive(Debug, clap::Args)]
@@ -142,10 +142,11 @@ pub(super) async fn add(args: AddArgs, admin: &Admin, context: &Context) -> Resu
     if master.known().is_some_and(|known| known.kind != Kind::Rmq) {
         return Err(refuse(format!("{} is Apache's", master.address)));
     }
-    if group
-        .member(address)
-        .is_some_and(|member| member.takes_messages() && status.log_end > 0)
-    {
+    let takes_messages = group.member(address).is_some_and(Member::takes_messages);
+    let epoch = master.known().map_or(0, |known| known.epoch);
+    // It was cut off when the other took its place, and nobody could tell it.
+    let is_deposed = takes_messages && status.epoch < epoch;
+    if takes_messages && !is_deposed && status.log_end > 0 {
         return Err(
             refuse(format!("{address} is a master that takes messages")).hint(
                 "rmq failover promote decides which of the two stays master, and fences the other",
@@ -154,6 +155,10 @@ pub(super) async fn add(args: AddArgs, admin: &Admin, context: &Context) -> Resu
     }
     let id = args.id.unwrap_or_else(|| free_id(&group, address));
     let mut journal = Journal::default();
+    if is_deposed {
+        let what = format!("takes no message before epoch {epoch}");
+        journal.plan("fence", address, what);
+    }
     journal.plan(
         "follow",
         address,
@@ -165,6 +170,13 @@ pub(super) async fn add(args: AddArgs, admin: &Admin, context: &Context) -> Resu
         return Ok(Exit::Ok);
     }
     let result = async {
+        if is_deposed {
+            let fence = async {
+                admin.fence_at(address, epoch).await?;
+                Ok((true, ()))
+            };
+            journal.take(context, fence).await?;
+        }
         journal
             .take(context, follow(admin, address, &master.address, id))
             .await?;
