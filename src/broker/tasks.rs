@@ -5,6 +5,8 @@ use std::future::Future;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+use crate::sys::task::boxed;
+
 /// A set of tasks that is aborted when it is dropped or stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Mutex<JoinSet<()>>);
@@ -15,7 +17,7 @@ impl Tasks {
         let mut tasks = self.0.lock();
         // Finished tasks leave nothing behind but their place.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        tasks.spawn(boxed(task));
     }
 
     /// Runs `work` on a thread that may block. Must be called within a tokio runtime.

@@ -4,6 +4,8 @@
     reason = "these comments are printed as help, where backticks would be noise"
 )]
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{ColorChoice, Format};
@@ -39,6 +41,37 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// `rmq serve` alone. A node is started often and lives long, so it neither makes nor keeps in memory the definitions of
+/// all the other commands; a line that this does not understand is given to [`Cli`].
+#[derive(Debug, Parser)]
+#[command(name = "rmq", version, propagate_version = true, max_term_width = 100)]
+pub(super) struct ServeLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: ServeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ServeCommand {
+    Serve(Box<serve::Args>),
+}
+
+impl Cli {
+    /// Reads a command line. Help and version are errors, as everywhere in clap.
+    pub(super) fn read(args: Vec<OsString>) -> Result<Self, clap::Error> {
+        let serves = args.get(1).is_some_and(|command| command == "serve");
+        if serves && let Ok(line) = ServeLine::try_parse_from(&args) {
+            let ServeCommand::Serve(serve) = line.command;
+            return Ok(Self {
+                global: line.global,
+                command: Command::Serve(serve),
+            });
+        }
+        Self::try_parse_from(args)
+    }
 }
 
 /// Options that every command understands.
@@ -154,10 +187,24 @@ pub(crate) enum Shell {
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, Command, ServeLine};
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+        ServeLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_alone_reads_its_line_as_the_whole_program_does() {
+        let short = "rmq serve --port 1 -vv --topic a:2 --utc";
+        let words = || short.split(' ').map(Into::into).collect();
+        let alone = Cli::read(words()).unwrap();
+        let whole = Cli::try_parse_from::<_, OsString>(words()).unwrap();
+        assert_eq!(format!("{alone:?}"), format!("{whole:?}"));
+        assert!(matches!(alone.command, Command::Serve(_)));
+        let wrong = Cli::read(vec!["rmq".into(), "serve".into(), "--porf".into()]).unwrap_err();
+        assert!(wrong.to_string().contains("rmq serve"), "{wrong}");
+        assert!(Cli::read(vec!["rmq".into()]).is_err());
     }
 }

@@ -54,9 +54,9 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write as _;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::client::{Client, ClientOptions};
@@ -150,6 +150,8 @@ impl Context {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
+        // Behind a pointer, because tokio's way in is compiled once for each kind of scheduler, with the whole command in it.
+        let future: Pin<Box<dyn Future<Output = Result<T, CliError>> + '_>> = Box::pin(future);
         let result = runtime.block_on(future);
         // A thread that waits for a line on stdin must not keep the process.
         runtime.shutdown_background();
@@ -201,7 +203,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_line(args: Vec<OsString>) -> ExitCode {
     // A shell that asks what could stand next ends here.
     completion::answer();
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap with exit code 0; a closed pipe does not matter.

@@ -35,6 +35,7 @@ use crate::protocol::fastjson;
 use crate::protocol::frame::Frame;
 use crate::remoting::{Asked, Channel, Service};
 use crate::sys::Clock;
+use crate::sys::task::boxed;
 use handlers::{Failed, Outcome, Request};
 use kv::KvConfig;
 use routes::RouteTable;
@@ -65,7 +66,7 @@ impl NameServer {
     pub(crate) fn start(options: NamesrvOptions, clock: Clock) -> Result<Arc<Self>, KvError> {
         let server = Arc::new(Self::open(options, clock)?);
         let watched = Arc::downgrade(&server);
-        server.tasks.lock().spawn(watch(watched));
+        server.tasks.lock().spawn(boxed(watch(watched)));
         Ok(server)
     }
 

@@ -16,6 +16,7 @@ use super::ports::broker_ports;
 use super::{NodeError, RunningBroker};
 use crate::broker::{BrokerOptions, Faults, Member, Membership};
 use crate::sys::Clock;
+use crate::sys::task::boxed;
 
 /// How long after a failed start the next is tried: the old ports may not be free yet.
 const RETRY: Duration = Duration::from_millis(50);
@@ -34,7 +35,7 @@ impl Supervised {
     pub(super) fn new(running: RunningBroker, anew: Anew, membership: Option<Membership>) -> Self {
         let running = Arc::new(Mutex::new(Some(running)));
         let mut task = JoinSet::new();
-        task.spawn(supervise(Arc::clone(&running), anew));
+        task.spawn(boxed(supervise(Arc::clone(&running), anew)));
         Self {
             running,
             _task: task,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::connection::{self, Opened, Side};
 use super::{Channel, ConnLimits, Service};
+use crate::sys::task::boxed;
 
 /// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,11 @@ pub(crate) async fn connect<S: Service>(
     };
     let channel = Channel::over(&stream, limits).map_err(io_error)?;
     let opened = Opened::new(service, Arc::clone(&channel));
-    tokio::spawn(connection::run(stream, opened, limits, Side::Connected));
+    tokio::spawn(boxed(connection::run(
+        stream,
+        opened,
+        limits,
+        Side::Connected,
+    )));
     Ok(channel)
 }

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::connection::{self, Opened, Side};
 use super::{Channel, ConnLimits, Service};
 use crate::base::Watermark;
+use crate::sys::task::boxed;
 
 /// How long to wait after a failed accept; doubles while they keep failing. The usual cause is a process out of
 /// file descriptors, and trying again at once would only burn a core.
@@ -80,10 +81,10 @@ pub(crate) fn serve<S: Service>(
         tasks: JoinSet::new(),
     };
     let end = ended.clone();
-    tokio::spawn(async move {
+    tokio::spawn(boxed(async move {
         acceptor.run(told).await;
         end.advance(1);
-    });
+    }));
     Ok(Server {
         local,
         grace,
@@ -153,11 +154,11 @@ impl<S: Service> Acceptor<S> {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let service = Arc::clone(&self.service);
         let limits = self.limits;
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let _entry = entry;
             let opened = Opened::new(service, channel);
             connection::run(stream, opened, limits, Side::Accepted).await;
-        });
+        }));
     }
 
     async fn drain(mut self, grace: Duration) {

@@ -1,4 +1,4 @@
-//! The only door to the operating system: clock, platform calls, signals, worker threads.
+//! The only door to the operating system: clock, platform calls, signals, worker threads, tasks.
 //!
 //! Everything above reaches time, files and threads through here, so that it can be driven by hand in tests.
 
@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod platform;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod task;
 pub(crate) mod worker;
 
 pub(crate) use clock::Clock;

@@ -3,6 +3,8 @@
 mod args;
 mod ready;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -45,7 +47,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         .enable_all()
         .thread_name("rmq")
         .build()?;
-    let ended = runtime.block_on(async {
+    // Behind a pointer for the reason given in `Context::block_on`.
+    let node: Pin<Box<dyn Future<Output = Result<Exit, CliError>> + '_>> = Box::pin(async {
         let mut signals = StopSignals::listen()?;
         let parent = parent.map(watch).transpose()?;
         let node = tokio::select! {
@@ -80,6 +83,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         }
         Ok(Exit::Ok)
     });
+    let ended = runtime.block_on(node);
     // A recovery that was interrupted goes on in a thread; nobody waits for it.
     runtime.shutdown_background();
     ended
@@ -209,17 +213,21 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// The variables that look like ours and mean nothing: a typing error, most likely.
 fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut unknown: Vec<_> = names
+        .filter(|name| name.starts_with("RMQ_"))
+        .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()) && !is_setting_variable(name))
+        .collect();
+    if unknown.is_empty() {
+        return unknown;
+    }
+    // The definition of the whole command line takes longer to make than the rest of the start.
     let root = crate::cli::args::Cli::command();
     let commands = std::iter::once(&root).chain(root.get_subcommands());
     let flags: Vec<_> = commands
         .flat_map(clap::Command::get_arguments)
         .filter_map(clap::Arg::get_env)
         .collect();
-    let mut unknown: Vec<_> = names
-        .filter(|name| name.starts_with("RMQ_"))
-        .filter(|name| !flags.iter().any(|flag| *flag == name.as_str()))
-        .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()) && !is_setting_variable(name))
-        .collect();
+    unknown.retain(|name| !flags.iter().any(|flag| *flag == name.as_str()));
     unknown.sort();
     unknown
 }

@@ -21,6 +21,7 @@ use crate::protocol::header::group::GetConsumerListByGroupRequestHeader;
 use crate::protocol::header::pull::{
     QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
 };
+use crate::sys::task::boxed;
 
 use super::super::admin::{Boundary, queue_end, queue_offset_at, queue_start};
 use super::super::error::ClientError;
@@ -276,7 +277,7 @@ impl Balancer {
         let owned = Owned::new(queue.clone(), offset, now_ms);
         self.core.add(&owned);
         let task = fetch::run(Arc::clone(&self.core), owned);
-        let handle = self.pulls.spawn(task);
+        let handle = self.pulls.spawn(boxed(task));
         self.pulling.insert(queue, handle);
     }
 
