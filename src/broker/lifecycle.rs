@@ -177,8 +177,12 @@ impl Broker {
         let now_ms = clock.now_ms();
         let config: PathBuf = options.store.dir.join("config");
         let mut topics = Topics::with_system_topics(&options, now_ms);
-        if let Some(saved) = kept::load(&config.join("topics.json"))? {
+        let topic_file = config.join("topics.json");
+        if let Some(saved) = kept::load(&topic_file)? {
             topics.restore(saved);
+        }
+        if let Some(journal) = kept::load_journal(&topic_file)? {
+            topics.replay(&journal);
         }
         if !options.auto_create_topic_enable {
             topics.stop_auto_creation();
@@ -349,6 +353,7 @@ fn topics_form() -> Form<Topics> {
     Form {
         changes: Topics::changes,
         encode: |topics| fastjson::to_file(&topics.file()).unwrap_or_default(),
+        line_since: Topics::line_since,
     }
 }
 
@@ -356,6 +361,7 @@ fn groups_form() -> Form<Groups> {
     Form {
         changes: Groups::changes,
         encode: |groups| fastjson::to_file(&groups.file()).unwrap_or_default(),
+        line_since: kept::whole,
     }
 }
 
@@ -363,6 +369,7 @@ fn modes_form() -> Form<Modes> {
     Form {
         changes: Modes::changes,
         encode: |modes| fastjson::to_file(modes.file()).unwrap_or_default(),
+        line_since: kept::whole,
     }
 }
 
@@ -370,6 +377,7 @@ fn offsets_form() -> Form<Offsets> {
     Form {
         changes: Offsets::changes,
         encode: |offsets| fastjson::to_file(&offsets.file()).unwrap_or_default(),
+        line_since: kept::whole,
     }
 }
 

@@ -145,7 +145,7 @@ impl Broker {
         });
         if changed {
             self.topics.save();
-            self.registrar.announce();
+            self.registrar.announce_topics();
         }
         result
     }

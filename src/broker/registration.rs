@@ -1,13 +1,17 @@
 //! Telling the name servers about this broker: every 30 seconds, at once when a topic changes, and good-bye on stop.
 //!
-//! One task does it all, over one connection to each name server. [`Registrar::announce`] gives a ticket; the ticket is
+//! One task does it all, over one connection to each name server. A name server that has everything is told of a change
+//! only, as by Apache's broker; the regular round says everything again. [`Registrar::announce`] gives a ticket; the ticket is
 //! done when a round that began later has been answered by every name server that can be reached. What creates a topic
 //! waits for its ticket, so that a client which hears of success finds the route.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -16,11 +20,12 @@ use super::Broker;
 use super::channels::Channels;
 use super::options::BrokerOptions;
 use super::replication::rival;
+use super::topics::Topics;
 use crate::base::Watermark;
 use crate::protocol::body::lists::KVTable;
 use crate::protocol::body::register::RegisterBrokerBody;
 use crate::protocol::body::route::TopicRouteData;
-use crate::protocol::body::topic_config::DataVersion;
+use crate::protocol::body::topic_config::{DataVersion, TopicConfigAndMappingSerializeWrapper};
 use crate::protocol::codes::{RequestCode, ResponseCode};
 use crate::protocol::command::Command;
 use crate::protocol::fastjson;
@@ -46,6 +51,19 @@ pub(crate) struct Registrar {
     /// Rounds that reached at least one name server.
     reached: Watermark,
     channels: Channels,
+    /// What each name server has acknowledged.
+    told: Mutex<HashMap<String, Told>>,
+    /// The next round says everything.
+    everything: AtomicBool,
+}
+
+/// What a name server knows.
+#[derive(Clone, Copy)]
+struct Told {
+    /// The connection on which it was told; another one may lead to a process that knows nothing.
+    channel: u64,
+    /// The change of the topic table that it knows, and all before.
+    changes: u64,
 }
 
 impl Registrar {
@@ -56,11 +74,19 @@ impl Registrar {
             ring: Notify::new(),
             reached: Watermark::new(0),
             channels: Channels::default(),
+            told: Mutex::new(HashMap::new()),
+            everything: AtomicBool::new(true),
         }
     }
 
-    /// Asks for a round; returns its ticket.
+    /// Asks for a round that says everything; returns its ticket.
     pub(crate) fn announce(&self) -> u64 {
+        self.everything.store(true, Ordering::Release);
+        self.announce_topics()
+    }
+
+    /// Asks for a round after nothing but topics has changed; returns its ticket.
+    pub(crate) fn announce_topics(&self) -> u64 {
         let ticket = self.wanted.fetch_add(1, Ordering::AcqRel) + 1;
         self.ring.notify_one();
         ticket
@@ -92,6 +118,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     // Who has just been made master tells the name servers first.
     let took_over = broker.replication.took_over();
     let mut looked = took_over.then(Instant::now);
+    let mut said_everything: Option<Instant> = None;
     loop {
         let ticket = broker.registrar.latest();
         let options = broker.options.load();
@@ -100,9 +127,15 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             rival::look(&broker).await;
             looked = Some(Instant::now());
         }
+        let period = Duration::from_millis(options.register_name_server_period);
+        let asked = broker.registrar.everything.swap(false, Ordering::AcqRel);
+        if asked || said_everything.is_none_or(|at| at.elapsed() >= period) {
+            broker.registrar.told.lock().clear();
+            said_everything = Some(Instant::now());
+        }
         let failures = round(&broker, &options).await;
         broker.registrar.done.advance(ticket);
-        let period = Duration::from_millis(options.register_name_server_period);
+        let left = said_everything.map_or(period, |at| period.saturating_sub(at.elapsed()));
         let wait = if failures.is_empty() {
             if complained {
                 tracing::info!("registered with all name servers again");
@@ -113,7 +146,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
                 link if broker.is_slave() && link.address.is_none() => RETRY_AFTER.min(period),
                 // The broker this one stands back for may be gone.
                 _ if broker.replication.rival().is_some() => RETRY_AFTER.min(period),
-                _ => period,
+                _ => left,
             }
         } else {
             if !complained {
@@ -135,17 +168,14 @@ async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String
         broker.registrar.reached.advance(1);
         return Vec::new();
     }
-    let body = match registration_body(broker, options) {
-        Ok(body) => bytes::Bytes::from(body),
-        Err(error) => return vec![error.to_string()],
-    };
+    let whole = Arc::new(OnceLock::new());
     let mut calls = JoinSet::new();
     for address in options.name_servers() {
         calls.spawn(register(
             Arc::clone(broker),
             Arc::clone(options),
             address.to_owned(),
-            body.clone(),
+            Arc::clone(&whole),
         ));
     }
     let mut failures = Vec::new();
@@ -159,15 +189,50 @@ async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String
     failures
 }
 
-fn registration_body(
+/// The body of a registration, and the change of the topic table up to which it tells.
+#[derive(Clone)]
+struct Tale {
+    changes: u64,
+    body: Bytes,
+}
+
+/// What a name server is told that knows the topics as of the change `since`; `None` if that is nothing.
+fn tale(
     broker: &Broker,
     options: &BrokerOptions,
-) -> Result<Vec<u8>, fastjson::BodyError> {
+    since: Option<u64>,
+    whole: &OnceLock<Result<Tale, String>>,
+) -> Result<Option<Tale>, String> {
     let mappings = DataVersion {
         timestamp: broker.started_ms,
         ..DataVersion::default()
     };
-    let mut wrapper = broker.topics.with(|topics| topics.wrapper(mappings));
+    if let Some(since) = since {
+        let news = broker.topics.with(|topics| {
+            let news = topics.wrapper_since(since, mappings)?;
+            Some((topics.changes(), news))
+        });
+        if let Some((changes, news)) = news {
+            if changes == since {
+                return Ok(None);
+            }
+            return encode(broker, options, changes, news).map(Some);
+        }
+    }
+    let everything = whole.get_or_init(|| {
+        let table = |topics: &mut Topics| (topics.changes(), topics.wrapper(mappings));
+        let (changes, wrapper) = broker.topics.with(table);
+        encode(broker, options, changes, wrapper)
+    });
+    everything.clone().map(Some)
+}
+
+fn encode(
+    broker: &Broker,
+    options: &BrokerOptions,
+    changes: u64,
+    mut wrapper: TopicConfigAndMappingSerializeWrapper,
+) -> Result<Tale, String> {
     if broker.replication.group().is_some() {
         // By this the name servers tell a master from one of an earlier epoch.
         wrapper.data_version.state_version = broker.replication.promised().into();
@@ -176,9 +241,14 @@ fn registration_body(
         // A broker that may not be written registers topics that may not be written.
         topic.perm &= options.broker_permission | super::topics::PERM_INHERIT;
     }
-    fastjson::to_wire(&RegisterBrokerBody {
+    let body = fastjson::to_wire(&RegisterBrokerBody {
         filter_server_list: Vec::new(),
         topic_config_serialize_wrapper: wrapper,
+    });
+    let body = body.map_err(|error| error.to_string())?;
+    Ok(Tale {
+        changes,
+        body: Bytes::from(body),
     })
 }
 
@@ -186,10 +256,37 @@ async fn register(
     broker: Arc<Broker>,
     options: Arc<BrokerOptions>,
     address: String,
-    body: bytes::Bytes,
+    whole: Arc<OnceLock<Result<Tale, String>>>,
 ) -> Result<(), String> {
     let failed = |why: String| format!("{address}: {why}");
     let channel = broker.registrar.channel(&address).await.map_err(failed)?;
+    // Taken away until it has answered: after a failure nobody knows what it knows.
+    let known = broker.registrar.told.lock().remove(&address);
+    let known = known.filter(|known| known.channel == channel.id());
+    let since = known.map(|known| known.changes);
+    let told = match tale(&broker, &options, since, &whole)? {
+        Some(Tale { changes, body }) => {
+            tell(&broker, &options, &channel, body)
+                .await
+                .map_err(failed)?;
+            changes
+        }
+        None => since.unwrap_or_default(),
+    };
+    let told = Told {
+        channel: channel.id(),
+        changes: told,
+    };
+    broker.registrar.told.lock().insert(address, told);
+    Ok(())
+}
+
+async fn tell(
+    broker: &Broker,
+    options: &BrokerOptions,
+    channel: &Arc<Channel>,
+    body: Bytes,
+) -> Result<(), String> {
     let (own, ha) = (options.address(), options.ha_address());
     let header = RegisterBrokerRequestHeader {
         broker_name: &options.broker_name,
@@ -207,9 +304,9 @@ async fn register(
     let reply = channel
         .call(request, limit)
         .await
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     if reply.code != ResponseCode::SUCCESS {
-        return Err(failed(format!("{} {}", reply.code, reply.remark())));
+        return Err(format!("{} {}", reply.code, reply.remark()));
     }
     // Where a controller says who is master, the name servers may be behind.
     if broker.replication.is_slave()
@@ -221,7 +318,7 @@ async fn register(
         broker.replication.master_is(ha_address, answer.master_addr);
     }
     if let Ok(ordered) = fastjson::from_slice::<KVTable>(&reply.body) {
-        mark_ordered(&broker, &ordered);
+        mark_ordered(broker, &ordered);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::Broker;
-use super::kept::{Form, Kept};
+use super::kept::{self, Form, Kept};
 use super::topics::next_version;
 use crate::base::{LogOffset, QueueId, TopicName};
 use crate::message::{Record, names};
@@ -74,6 +74,7 @@ impl Schedule {
         let form = Form {
             changes: |progress: &Progress| progress.changes,
             encode: |progress: &Progress| fastjson::to_file(&progress.durable).unwrap_or_default(),
+            line_since: kept::whole,
         };
         Self {
             levels_ms,

@@ -6,7 +6,7 @@
 //! Absent on purpose: static topics (queues mapped over brokers). Their section of the registration stays empty.
 //! Lock order: leaf (the broker wraps the table).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::attributes::{self, AttributeError};
@@ -18,6 +18,7 @@ use crate::protocol::body::topic_config::{
     DataVersion, TopicConfig, TopicConfigAndMappingSerializeWrapper, TopicConfigSerializeWrapper,
 };
 use crate::protocol::codes::ResponseCode;
+use crate::protocol::fastjson;
 
 /// May be read.
 pub(crate) const PERM_READ: i32 = 4;
@@ -61,8 +62,47 @@ const NOT_SENDABLE: [&str; 8] = [
     ROCKSDB_OP_HALF_TOPIC,
 ];
 
-/// The topics as readers see them.
-pub(crate) type TopicMap = HashMap<TopicName, Arc<TopicConfig>>;
+/// Parts of a [`TopicMap`]: a change copies one of them.
+const PARTS: usize = 64;
+/// How many changes are remembered one by one; who is further behind takes the whole table.
+const RECENT_MAX: usize = 1024;
+/// A table of so many topics is not written anew for each change; see [`Topics::line_since`].
+const LARGE: usize = 256;
+
+/// The topics as readers see them. Cut into parts by name, so that a copy costs little and a change copies one part.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicMap(Vec<Arc<HashMap<TopicName, Arc<TopicConfig>>>>);
+
+impl Default for TopicMap {
+    fn default() -> Self {
+        Self(vec![Arc::default(); PARTS])
+    }
+}
+
+impl TopicMap {
+    fn place(name: &str) -> usize {
+        crc32fast::hash(name.as_bytes()) as usize % PARTS
+    }
+
+    /// A topic's configuration.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<TopicConfig>> {
+        self.get_key_value(name).map(|(_, config)| config)
+    }
+
+    /// The same, with the name as the table holds it.
+    pub(crate) fn get_key_value(&self, name: &str) -> Option<(&TopicName, &Arc<TopicConfig>)> {
+        self.0.get(Self::place(name))?.get_key_value(name)
+    }
+
+    /// Whether there is such a topic.
+    pub(crate) fn contains_key(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn part_mut(&mut self, name: &str) -> Option<&mut HashMap<TopicName, Arc<TopicConfig>>> {
+        self.0.get_mut(Self::place(name)).map(Arc::make_mut)
+    }
+}
 
 /// Checks a topic name a client brought, with Apache's remarks.
 pub(crate) fn check_name(topic: &str) -> Result<TopicName, Refusal> {
@@ -142,6 +182,12 @@ pub(crate) fn next_version(version: &mut DataVersion, now_ms: i64) {
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     table: BTreeMap<TopicName, Arc<TopicConfig>>,
+    /// The same for readers.
+    map: TopicMap,
+    /// Who was made or changed last, and by which change, in the order of the changes.
+    recent: VecDeque<(u64, TopicName)>,
+    /// The changes up to here are not in `recent`.
+    forgotten: u64,
     /// Reserved names of this broker: its cluster, its own name, and topics derived from them.
     own: Vec<TopicName>,
     version: DataVersion,
@@ -184,16 +230,33 @@ impl Topics {
             return;
         }
         self.table.clear();
+        self.map = TopicMap::default();
         self.changes += 1;
+        self.forget();
         self.restore(master);
     }
 
     fn put(&mut self, config: TopicConfig) -> Arc<TopicConfig> {
         let config = Arc::new(config);
+        let name = TopicName::stored(&config.topic_name);
         self.changes += 1;
-        self.table
-            .insert(TopicName::stored(&config.topic_name), Arc::clone(&config));
+        self.recent.push_back((self.changes, name.clone()));
+        if self.recent.len() > RECENT_MAX
+            && let Some((change, _)) = self.recent.pop_front()
+        {
+            self.forgotten = change;
+        }
+        if let Some(part) = self.map.part_mut(name.as_str()) {
+            part.insert(name.clone(), Arc::clone(&config));
+        }
+        self.table.insert(name, Arc::clone(&config));
         config
+    }
+
+    /// From here on only the whole table says what there is.
+    fn forget(&mut self) {
+        self.recent.clear();
+        self.forgotten = self.changes;
     }
 
     /// How many topics there are.
@@ -290,7 +353,11 @@ impl Topics {
         if self.table.remove(topic).is_none() {
             return false;
         }
+        if let Some(part) = self.map.part_mut(topic) {
+            part.remove(topic);
+        }
         self.changes += 1;
+        self.forget();
         next_version(&mut self.version, now_ms);
         true
     }
@@ -324,10 +391,50 @@ impl Topics {
 
     /// A copy for readers.
     pub(crate) fn map(&self) -> TopicMap {
-        let entries = self.table.iter();
-        entries
-            .map(|(name, config)| (name.clone(), Arc::clone(config)))
+        self.map.clone()
+    }
+
+    /// The topics that were made or changed after the change `since`; `None` if only the whole table says it.
+    fn changed_since(&self, since: u64) -> Option<BTreeMap<String, TopicConfig>> {
+        if since < self.forgotten {
+            return None;
+        }
+        let changed = self.recent.iter().rev();
+        let names = changed
+            .take_while(|(change, _)| *change > since)
+            .map(|(_, name)| name);
+        names
+            .map(|name| {
+                let config = self.table.get(name.as_str())?;
+                Some((name.to_string(), TopicConfig::clone(config)))
+            })
             .collect()
+    }
+
+    /// What happened after the change `since`, as a line for the journal beside the file. `None` if the whole file should
+    /// be written, which is always so while it is small.
+    pub(crate) fn line_since(&self, since: u64) -> Option<Vec<u8>> {
+        if self.table.len() < LARGE {
+            return None;
+        }
+        let changed = TopicConfigSerializeWrapper {
+            data_version: self.version,
+            topic_config_table: self.changed_since(since)?,
+        };
+        fastjson::to_wire(&changed).ok()
+    }
+
+    /// Adds what a journal held after the file was written. A line that was cut short was acknowledged to nobody.
+    pub(crate) fn replay(&mut self, journal: &[u8]) {
+        for line in journal.split(|byte| *byte == b'\n') {
+            let Ok(changed) = fastjson::from_slice::<TopicConfigSerializeWrapper>(line) else {
+                continue;
+            };
+            // What the file holds already, because it was written after the line, is not older than the line.
+            if changed.data_version.counter > self.version.counter {
+                self.restore(changed);
+            }
+        }
     }
 
     /// What the file holds.
@@ -336,6 +443,21 @@ impl Topics {
             data_version: self.version,
             topic_config_table: self.configs(),
         }
+    }
+
+    /// What a name server is told that knows the table as of the change `since`: the topics that are new to it, as
+    /// `BrokerController.registerIncrementBrokerData` does. `None` if it must be told everything.
+    pub(crate) fn wrapper_since(
+        &self,
+        since: u64,
+        mapping_version: DataVersion,
+    ) -> Option<TopicConfigAndMappingSerializeWrapper> {
+        Some(TopicConfigAndMappingSerializeWrapper {
+            data_version: self.version,
+            mapping_data_version: mapping_version,
+            topic_config_table: self.changed_since(since)?,
+            ..TopicConfigAndMappingSerializeWrapper::default()
+        })
     }
 
     /// What name servers and slaves are told.
@@ -501,6 +623,74 @@ mod tests {
         assert_eq!(again.file(), file);
         assert!(again.remove("%RETRY%g", 6));
         assert!(!again.remove("%RETRY%g", 6));
+    }
+
+    #[test]
+    fn readers_see_every_change_and_keep_what_they_took() {
+        let mut topics = topics();
+        let before = topics.map();
+        for n in 0..300 {
+            topics.ensure(plain(&TopicName::stored(&format!("t{n}")), 1, 6), 2);
+        }
+        topics.remove("t7", 3);
+        let after = topics.map();
+        assert!(!before.contains_key("t8") && !after.contains_key("t7"));
+        let seen = topics.table.keys();
+        let seen = seen.filter(|name| after.get_key_value(name.as_str()).unwrap().0 == *name);
+        assert_eq!(seen.count(), topics.len());
+    }
+
+    #[test]
+    fn what_is_new_is_told_alone_until_it_cannot_be() {
+        let mut topics = topics();
+        let start = topics.changes();
+        assert!(topics.wrapper_since(0, DataVersion::default()).is_some());
+        topics.ensure(plain(&TopicName::stored("a"), 1, 6), 2);
+        topics.ensure(plain(&TopicName::stored("b"), 1, 6), 2);
+        let news = topics.changed_since(start).unwrap();
+        assert_eq!(news.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(topics.changed_since(topics.changes()).unwrap().is_empty());
+        topics.remove("a", 3);
+        assert!(topics.changed_since(start).is_none());
+        let removed = topics.changes();
+        for n in 0..RECENT_MAX {
+            topics.ensure(plain(&TopicName::stored(&format!("t{n}")), 1, 6), 4);
+        }
+        assert_eq!(topics.changed_since(removed).unwrap().len(), RECENT_MAX);
+        topics.ensure(plain(&TopicName::stored("last"), 1, 6), 4);
+        assert!(topics.changed_since(removed).is_none());
+    }
+
+    #[test]
+    fn lines_of_the_journal_stand_for_the_file() {
+        let mut topics = topics();
+        let start = topics.changes();
+        topics.ensure(plain(&TopicName::stored("small"), 1, 6), 2);
+        assert!(topics.line_since(start).is_none());
+        for n in 0..LARGE {
+            topics.ensure(plain(&TopicName::stored(&format!("t{n}")), 1, 6), 2);
+        }
+        let file = topics.file();
+        let mut journal = Vec::new();
+        for n in 0..3 {
+            let since = topics.changes();
+            topics.ensure(plain(&TopicName::stored(&format!("new{n}")), 1, 6), 3);
+            journal.extend(topics.line_since(since).unwrap());
+            journal.push(b'\n');
+        }
+        let whole = topics.file();
+        // The last line was cut short by a crash: it is as if it had never been written.
+        let cut = journal.len() - 10;
+        let mut again = Topics::default();
+        again.restore(file.clone());
+        again.replay(&journal[..cut]);
+        assert_eq!(again.table.len(), whole.topic_config_table.len() - 1);
+        again.replay(&journal);
+        assert_eq!(again.file(), whole);
+        // Lines that the file holds already change nothing, even if a topic of theirs was deleted since.
+        again.remove("new1", 9);
+        again.replay(&journal);
+        assert!(!again.map().contains_key("new1"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! As in Apache (`ConfigManager`, `MixAll.string2File`): what the file held before the last change is kept beside it
 //! with `.bak` added, and is read when the file itself is missing or empty. Absent on purpose: what is in them.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,14 @@ pub fn write_soon(path: &Path, bytes: &[u8], keep: bool) -> io::Result<()> {
     let temporary = temporary_of(path);
     std::fs::write(&temporary, bytes)?;
     std::fs::rename(&temporary, path)
+}
+
+/// An empty file to which changes are appended until the next [`write_soon`].
+pub fn new_journal(path: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let new = OpenOptions::new().append(true).create(true).open(path)?;
+    new.set_len(0)?;
+    Ok(new)
 }
 
 /// Waits until what was written is on the disk.

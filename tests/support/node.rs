@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Far more than a start takes, also under valgrind on a machine that is busy.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+
 /// A running node; killed when dropped.
 pub struct NodeProcess {
     child: Child,
@@ -22,6 +25,17 @@ impl NodeProcess {
 
     /// The same with other flags than those for free ports.
     pub fn start_with(data_dir: &Path, flags: &[&str], settings: &[&str]) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_rmq"));
+        Self::start_as(program, data_dir, flags, settings)
+    }
+
+    /// The same by a command that the arguments of `rmq` are added to.
+    pub fn start_as(
+        mut command: Command,
+        data_dir: &Path,
+        flags: &[&str],
+        settings: &[&str],
+    ) -> Self {
         let ready_file = data_dir.with_extension("ready.json");
         let log = data_dir.with_extension("log");
         let _ = std::fs::remove_file(&ready_file);
@@ -30,7 +44,6 @@ impl NodeProcess {
             .append(true)
             .open(&log)
             .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rmq"));
         command.arg("serve").arg("--data-dir").arg(data_dir);
         command.args(flags).arg("--ready-file").arg(&ready_file);
         for setting in settings {
@@ -65,7 +78,7 @@ impl NodeProcess {
     }
 
     fn wait_for_ready_file(&mut self, ready_file: &Path) -> serde_json::Value {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + READY_LIMIT;
         loop {
             if let Some(ready) = std::fs::read(ready_file)
                 .ok()
@@ -78,7 +91,7 @@ impl NodeProcess {
             }
             assert!(
                 Instant::now() < deadline,
-                "the node is not ready after 30 s:\n{}",
+                "the node is not ready after {READY_LIMIT:?}:\n{}",
                 self.log()
             );
             std::thread::sleep(Duration::from_millis(2));

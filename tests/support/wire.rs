@@ -57,6 +57,16 @@ impl Wire {
         Ok(self.next_opaque)
     }
 
+    /// Writes many requests at once.
+    pub fn submit_all(&mut self, commands: &[Command]) -> io::Result<()> {
+        let mut bytes = BytesMut::new();
+        for command in commands {
+            self.next_opaque += 1;
+            command.encode(Serialization::Json, self.next_opaque, &mut bytes);
+        }
+        self.socket.write_all(&bytes)
+    }
+
     /// The next answer; requests from the server are passed over.
     pub fn next_answer(&mut self) -> io::Result<(i32, Reply)> {
         loop {

@@ -40,7 +40,7 @@ use self::records::{Ack, CheckPoint, Key, REVIVE_TOPIC_PREFIX};
 use self::revive::Revival;
 use super::Broker;
 use super::handlers::pop::{Notice, Pop};
-use super::kept::{Form, Kept};
+use super::kept::{self, Form, Kept};
 use super::options::BrokerOptions;
 use super::topics::TopicMap;
 use crate::base::{LogOffset, QueueId, TopicName};
@@ -90,6 +90,7 @@ impl PopState {
         let form = Form {
             changes: Orders::changes,
             encode: |orders: &Orders| fastjson::to_file(&orders.file()).unwrap_or_default(),
+            line_since: kept::whole,
         };
         let cluster = &options.broker_cluster_name;
         let earlier = Arc::new(Notify::new());
