@@ -185,7 +185,9 @@ pub(crate) enum Shell {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::ffi::OsString;
+
+    use clap::{CommandFactory, Parser as _};
 
     use super::{Cli, Command, ServeLine};
 

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::outbox::Stage;
-use super::{Channel, ConnLimits, Service};
+use super::{Channel, ConnLimits, Service, spare};
 use crate::protocol::frame::{Frame, FrameError};
 
 /// The size of a read on a connection that has not shown yet that it needs more.
@@ -248,9 +249,16 @@ impl<S: Service> Connection<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if self.stream.poll_read_ready(cx).is_pending() {
+            self.lay_down();
+            return Poll::Pending;
+        }
         self.make_room();
         let room = self.buffer.capacity() - self.buffer.len();
         let read = pin!(self.stream.read_buf(&mut self.buffer)).poll(cx);
+        if read.is_pending() {
+            self.lay_down();
+        }
         Poll::Ready(match ready!(read) {
             Ok(0) => Err(End::PeerClosed {
                 torn_bytes: self.buffer.len(),
@@ -266,9 +274,19 @@ impl<S: Service> Connection<S> {
         })
     }
 
+    /// A connection that waits needs no buffer, unless half a frame is in it.
+    fn lay_down(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
+            spare::give(mem::take(&mut self.buffer));
+        }
+    }
+
     /// Makes room for the next read. A frame that is still coming in gets room for its rest, but never more than
     /// it has already sent: an announced length alone costs no memory.
     fn make_room(&mut self) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = spare::take();
+        }
         let missing = self.buffer.first_chunk::<4>().map_or(0, |length| {
             let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
             length.saturating_add(4).saturating_sub(self.buffer.len())
@@ -321,9 +339,6 @@ impl<S: Service> Connection<S> {
             }
             if quiet >= self.limits.tick() {
                 self.read_bytes = READ_MIN_BYTES;
-                if self.buffer.is_empty() {
-                    self.buffer = BytesMut::new();
-                }
                 if self.writing.is_empty() {
                     self.writing = VecDeque::new();
                 }

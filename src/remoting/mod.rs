@@ -23,6 +23,7 @@ mod connect;
 mod connection;
 mod outbox;
 mod server;
+mod spare;
 #[cfg(test)]
 mod tests;
 
