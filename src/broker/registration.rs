@@ -119,6 +119,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     let took_over = broker.replication.took_over();
     let mut looked = took_over.then(Instant::now);
     let mut said_everything: Option<Instant> = None;
+    let mut rung = false;
     loop {
         let ticket = broker.registrar.latest();
         let options = broker.options.load();
@@ -129,7 +130,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         }
         let period = Duration::from_millis(options.register_name_server_period);
         let asked = broker.registrar.everything.swap(false, Ordering::AcqRel);
-        if asked || said_everything.is_none_or(|at| at.elapsed() >= period) {
+        // Without a ring it is the regular round, or something is to be tried again; its answers matter then.
+        if asked || !rung || said_everything.is_none_or(|at| at.elapsed() >= period) {
             broker.registrar.told.lock().clear();
             said_everything = Some(Instant::now());
         }
@@ -157,7 +159,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             complained = true;
             RETRY_AFTER.min(period)
         };
-        let _ = tokio::time::timeout(wait, broker.registrar.ring.notified()).await;
+        let ring = broker.registrar.ring.notified();
+        rung = tokio::time::timeout(wait, ring).await.is_ok();
     }
 }
 
@@ -165,6 +168,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 async fn round(broker: &Arc<Broker>, options: &Arc<BrokerOptions>) -> Vec<String> {
     if broker.replication.is_fenced() || broker.replication.is_isolated() {
         // Its place is another's: whoever asked for a round need not wait, and clients are not led here.
+        broker.registrar.told.lock().clear();
         broker.registrar.reached.advance(1);
         return Vec::new();
     }
