@@ -124,11 +124,11 @@ pub(super) fn elects(group: &Group) -> CliError {
     CliError::new(
         Exit::CheckFailed,
         format!(
-            "{} has a controller, which chooses its master; this command does not speak to controllers",
+            "{} has a controller, which chooses its master, but does not say where that is",
             group.name
         ),
     )
-    .hint("mqadmin electMaster -a CONTROLLER -b BROKER-ID -n BROKER -c CLUSTER; rmq failover status shows the replicas")
+    .hint("name it: --controller HOST:PORT")
 }
 
 #[cfg(test)]

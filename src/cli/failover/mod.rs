@@ -1,11 +1,12 @@
 //! `rmq failover`: who is master of the brokers of a name, and making another one it.
 //!
 //! What is looked at lives in [`group`], what follows from it in [`decide`], what is done about it in [`promote`],
-//! [`members`] and [`drill`].
+//! [`members`] and [`drill`]. Where brokers have a controller, [`controller`] has it do so.
 //!
 //! Absent on purpose: doing so by itself. That is for a controller.
 
 mod apache;
+mod controller;
 mod decide;
 mod drill;
 mod group;
@@ -43,6 +44,7 @@ enum What {
     AddReplica(members::AddArgs),
     RemoveReplica(members::RemoveArgs),
     Drill(drill::Args),
+    Controllers(controller::ListArgs),
 }
 
 /// Runs the command.
@@ -61,6 +63,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             What::AddReplica(args) => members::add(args, &admin, context).await,
             What::RemoveReplica(args) => members::remove(args, &admin, context).await,
             What::Drill(args) => drill::run(args, &client, context).await,
+            What::Controllers(args) => controller::list(&args, &admin, context).await,
         };
         client.close().await;
         exit

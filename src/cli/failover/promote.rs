@@ -11,7 +11,7 @@ use super::decide::{Decision, Given, Lose, choose, decide};
 use super::group::{Group, Kind, Loss, look, loss, standing};
 use super::journal::Journal;
 use super::members::{agreed, finish};
-use super::{Consent, apache};
+use super::{Consent, apache, controller};
 use crate::base::units::parse_duration;
 use crate::base::{BrokerName, QueueId, TopicName};
 use crate::cli::Context;
@@ -35,6 +35,9 @@ const TEST_LIMIT: Duration = Duration::from_secs(10);
 /// is checked on every name server that answers, and a message is sent to the system topic that has the broker's name. Run
 /// it again after an interruption: what is done stays done. Clients of Apache ask for routes every 30 s
 /// (pollNameServerInterval), and go on with the new master when they do.
+///
+/// Brokers with a controller are its to change: it is asked to elect the replica, by its address or its id, and does so
+/// only if that is in the sync state set; with --lose it is let once (enableElectUncleanMaster).
 ///
 /// It refuses (7) while the old master may take messages and cannot be fenced, and when acknowledged messages would be
 /// lost whose number was not named with --lose. Fields: step, action, at, detail, result, tookMs, error.
@@ -66,6 +69,8 @@ pub(super) struct Args {
     /// Apache's brokers: write the configuration the new master needs to this file (- for stdout)
     #[arg(long, value_name = "FILE")]
     pub(super) rewrite: Option<String>,
+    #[command(flatten)]
+    pub(super) controllers: controller::Where,
     #[command(flatten)]
     pub(super) consent: Consent,
 }
@@ -126,6 +131,7 @@ pub(super) async fn back(
         wait: args.wait,
         members: Vec::new(),
         rewrite: None,
+        controllers: controller::Where::default(),
         consent: args.consent,
     };
     run(args, client, context).await
@@ -135,6 +141,10 @@ pub(super) async fn back(
 pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Result<Exit, CliError> {
     let admin = client.admin();
     let group = look(&admin, &args.broker, &args.members).await?;
+    let controllers = args.controllers.find(&group, &admin).await;
+    if !controllers.is_empty() {
+        return controller::promote(&args, &group, &controllers, client, context).await;
+    }
     let kind = |wanted: Kind| group.answering().any(|(_, known)| known.kind == wanted);
     if kind(Kind::Controller) {
         return Err(apache::elects(&group));
@@ -399,7 +409,11 @@ impl Change<'_> {
         follow(admin, address, target, id).await
     }
 
-    async fn route(&self, admin: &Admin, name_server: &str) -> Result<(bool, ()), CliError> {
+    pub(super) async fn route(
+        &self,
+        admin: &Admin,
+        name_server: &str,
+    ) -> Result<(bool, ()), CliError> {
         let target = self.decision.target.as_str();
         let begun = Instant::now();
         let mut heard = false;
@@ -425,7 +439,7 @@ impl Change<'_> {
         }
     }
 
-    async fn test_send(&self) -> Result<(bool, ()), CliError> {
+    pub(super) async fn test_send(&self) -> Result<(bool, ()), CliError> {
         let producer = self
             .client
             .producer("rmq-failover", ProducerOptions::default())?;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::controller;
 use super::group::{Group, Loss, Member, loss, survey};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -14,12 +15,14 @@ use crate::client::admin::Admin;
 /// Fields: broker, address, id, kind (rmq, apache, apache-controller), role, replication, epoch, promised, logEnd,
 /// committed, behindBytes and behindMs (of what is acknowledged), inSync (the connection to the master stands and nothing
 /// is lacking), fenced, losesMessages and losesBytes (null: nobody can tell), registered (name servers that know it),
-/// problem. Ends with 7 if a broker name has no master, or two, or a replica that is silent or not connected.
+/// problem. With --controller it shows what that knows instead: broker, address, id (with the controller), role, inSync
+/// (in the sync state set), alive, masterEpoch, syncStateSetEpoch, controller (the one that leads), problem. Ends with 7 if a broker name has no master, or two, or a replica that is silent or not connected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rmq failover status
-  rmq failover status broker-a -o json")]
+  rmq failover status broker-a -o json
+  rmq failover status --controller 10.0.0.1:9878")]
 pub(super) struct Args {
     /// The brokers of this name only
     #[arg(value_name = "BROKER")]
@@ -27,6 +30,8 @@ pub(super) struct Args {
     /// Look at this broker too, although no name server knows it; may be given more than once
     #[arg(long = "member", value_name = "ADDR")]
     members: Vec<String>,
+    #[command(flatten)]
+    controllers: controller::Where,
 }
 
 const COLUMNS: &[Column] = &[
@@ -53,6 +58,9 @@ const COLUMNS: &[Column] = &[
 /// Runs the command.
 pub(super) async fn run(args: &Args, admin: &Admin, context: &Context) -> Result<Exit, CliError> {
     let groups = survey(admin, args.broker.as_deref(), &args.members).await?;
+    if args.controllers.is_given() {
+        return controller::status(&args.controllers, &groups, admin, context).await;
+    }
     let mut rows = Vec::new();
     let mut fine = true;
     for group in &groups {

@@ -12,6 +12,7 @@ mod audit;
 mod broker;
 mod cluster;
 mod connection;
+mod controller;
 mod group;
 mod message;
 mod namesrv;
@@ -40,6 +41,7 @@ pub use crate::protocol::body::connection::{
 pub use crate::protocol::body::consume::{
     CMResult, ConsumeMessageDirectlyResult, ConsumeQueueData, QueryConsumeQueueResponseBody,
 };
+pub use crate::protocol::body::controller::{ReplicaIdentity, ReplicasInfo};
 pub use crate::protocol::body::ha::{
     EpochEntry, EpochEntryCache, HAConnectionRuntimeInfo, HARuntimeInfo, MasterStatus,
     ReplicaStatus, ReplicationStatus,
@@ -62,6 +64,7 @@ pub use crate::protocol::body::topic_config::TopicConfig;
 pub use self::broker::BrokerClock;
 pub use self::cluster::Clusters;
 pub use self::connection::ConsumeDirectly;
+pub use self::controller::{ControllerMetadata, ElectedMaster};
 pub use self::group::Groups;
 pub use self::message::MessageQuery;
 pub use self::offset::{Boundary, OffsetReset};
