@@ -192,6 +192,7 @@ impl NameServer {
             channel: request.channel.id(),
         };
         let registered = self.routes.lock().register(&broker, self.clock.now_ms());
+        self.tell_minimums();
         let Ok(master) = registered else {
             return Ok(
                 Command::response(ResponseCode::SYSTEM_ERROR).with_remark("register broker failed")
@@ -216,6 +217,7 @@ impl NameServer {
             name: header.broker_name.to_owned(),
             addr: header.broker_addr.to_owned(),
         });
+        self.tell_minimums();
         Ok(success())
     }
 

@@ -5,12 +5,13 @@
 //!
 //! Routes are read far more often than they change: encoded answers are kept until the table's generation changes.
 //!
-//! Deliberately absent: the controller, and `NOTIFY_MIN_BROKER_ID_CHANGE` (off by default in Apache too).
+//! Deliberately absent: the controller, which is a role of its own.
 //!
 //! Lock order: `settings`, then `routes`; `encoded` and `channels` are leaves.
 
 mod handlers;
 mod kv;
+mod notify;
 mod peers;
 mod routes;
 mod settings;
@@ -88,6 +89,7 @@ impl NameServer {
     /// Forgets brokers that have been silent for too long and closes their connections.
     fn expire(&self) {
         let silent = self.routes.lock().expire(self.clock.now_ms());
+        self.tell_minimums();
         for channel in silent {
             let channel = self.channels.lock().get(&channel).cloned();
             if let Some(channel) = channel {
@@ -202,5 +204,6 @@ impl Service for NameServer {
     fn closed(&self, (): (), channel: &Arc<Channel>) {
         self.channels.lock().remove(&channel.id());
         self.routes.lock().channel_closed(channel.id());
+        self.tell_minimums();
     }
 }

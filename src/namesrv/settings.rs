@@ -20,7 +20,7 @@ pub(crate) struct NamesrvOptions {
 }
 
 /// Apache's other keys, with its defaults: tools look for them, and they change nothing here.
-const WITHOUT_MEANING: [(&str, &str); 25] = [
+const WITHOUT_MEANING: [(&str, &str); 24] = [
     ("bindAddress", "0.0.0.0"),
     ("clientRequestThreadPoolNums", "8"),
     ("clientRequestThreadPoolQueueCapacity", "50000"),
@@ -30,7 +30,6 @@ const WITHOUT_MEANING: [(&str, &str); 25] = [
     ("defaultThreadPoolQueueCapacity", "10000"),
     ("enableControllerInNamesrv", "false"),
     ("enableShutdownGracefully", "false"),
-    ("notifyMinBrokerIdChanged", "false"),
     ("productEnvName", "center"),
     ("rocketmqHome", ""),
     ("serverAsyncSemaphoreValue", "64"),
@@ -94,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) return_order_topic_config_to_broker: bool,
     /// How often silent brokers are looked for.
     pub(crate) scan_not_active_broker_interval: Duration,
+    /// Whether brokers hear that the smallest id of their name changed.
+    pub(crate) notify_min_broker_id_changed: bool,
     /// Whether a slave may be presented as master where there is none.
     pub(crate) support_acting_master: bool,
     /// Whether 206 is answered.
@@ -116,6 +117,7 @@ impl Default for Settings {
             order_message_enable: false,
             return_order_topic_config_to_broker: true,
             scan_not_active_broker_interval: Duration::from_secs(5),
+            notify_min_broker_id_changed: false,
             support_acting_master: false,
             enable_all_topic_list: true,
             enable_topic_list: true,
@@ -193,6 +195,7 @@ impl Settings {
             "enableAllTopicList" => flag(value, &mut self.enable_all_topic_list),
             "enableTopicList" => flag(value, &mut self.enable_topic_list),
             "needWaitForService" => flag(value, &mut self.need_wait_for_service),
+            "notifyMinBrokerIdChanged" => flag(value, &mut self.notify_min_broker_id_changed),
             "orderMessageEnable" => flag(value, &mut self.order_message_enable),
             "returnOrderTopicConfigToBroker" => {
                 flag(value, &mut self.return_order_topic_config_to_broker)
@@ -228,6 +231,10 @@ impl Settings {
             ("enableAllTopicList", self.enable_all_topic_list.to_string()),
             ("enableTopicList", self.enable_topic_list.to_string()),
             ("needWaitForService", self.need_wait_for_service.to_string()),
+            (
+                "notifyMinBrokerIdChanged",
+                self.notify_min_broker_id_changed.to_string(),
+            ),
             ("orderMessageEnable", self.order_message_enable.to_string()),
             (
                 "returnOrderTopicConfigToBroker",

@@ -625,3 +625,45 @@ async fn answers_are_apaches_in_recorded_sessions() {
     }
     assert!(compared > 200, "only {compared} answers compared");
 }
+
+#[tokio::test]
+async fn a_broker_hears_at_its_own_port_that_a_smaller_id_has_come() {
+    let mut options = NamesrvOptions::default();
+    options
+        .set("notifyMinBrokerIdChanged", "true")
+        .unwrap()
+        .unwrap();
+    let running = start(options).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = port.local_addr().unwrap().to_string();
+    let body = fastjson::to_wire(&registration(1, &["T", "U"])).unwrap();
+    let crc = RegisterBrokerBody::crc(&body).to_string();
+    let mut fields = broker_fields("1");
+    fields[1] = ("brokerAddr", &own);
+    fields.push(("bodyCrc32", &crc));
+    let slave = running.dial().await;
+    ask(&slave, RequestCode::REGISTER_BROKER, &fields, body).await;
+    let master = running.dial().await;
+    register(&master, "0").await;
+    let (mut heard, _) = tokio::time::timeout(SOON, port.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    let mut bytes = BytesMut::new();
+    let frame = loop {
+        if let Some(frame) = Frame::take(&mut bytes, 1 << 20).unwrap() {
+            break frame;
+        }
+        assert!(heard.read_buf(&mut bytes).await.unwrap() > 0);
+    };
+    let (head, _) = frame.parse().unwrap();
+    assert_eq!(
+        head.request_code(),
+        RequestCode::NOTIFY_MIN_BROKER_ID_CHANGE
+    );
+    let told: crate::protocol::header::namesrv::NotifyMinBrokerIdChangeRequestHeader<'_> =
+        head.header().unwrap();
+    assert_eq!(told.min_broker_id, Some(0));
+    assert_eq!(told.min_broker_addr, Some("10.0.0.1:10911"));
+    assert_eq!(told.ha_broker_addr, Some("10.0.0.1:10912"));
+}

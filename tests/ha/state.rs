@@ -105,6 +105,30 @@ fn pop(wire: &mut Wire, poll_ms: i64) -> Vec<(String, i64, String)> {
     found
 }
 
+/// Acknowledges a popped message.
+fn ack((_, offset, handle): &(String, i64, String)) -> Command {
+    let header = AckMessageRequestHeader {
+        consumer_group: GROUP,
+        topic: POPPED,
+        queue_id: 0,
+        extra_info: handle,
+        offset: *offset,
+        ..AckMessageRequestHeader::default()
+    };
+    Command::request(RequestCode::ACK_MESSAGE, &header)
+}
+
+/// Wants the message at a position of the log again, at the second level.
+fn send_back(at: i64) -> Command {
+    let header = ConsumerSendMsgBackRequestHeader {
+        group: GROUP,
+        offset: at,
+        delay_level: 2,
+        ..ConsumerSendMsgBackRequestHeader::default()
+    };
+    Command::request(RequestCode::CONSUMER_SEND_MSG_BACK, &header)
+}
+
 /// The heartbeat of a producer.
 fn heartbeat() -> Command {
     let body = format!(
@@ -131,20 +155,7 @@ fn begin(master: &Member) -> Due {
     });
     due.insert(POPPED, now_ms() + WAIT_MS);
     assert_eq!(popped.len(), 2, "{popped:?}");
-    let (_, offset, handle) = &popped[0];
-    let ack = AckMessageRequestHeader {
-        consumer_group: GROUP,
-        topic: POPPED,
-        queue_id: 0,
-        extra_info: handle,
-        offset: *offset,
-        ..AckMessageRequestHeader::default()
-    };
-    good(
-        &wire
-            .call(&Command::request(RequestCode::ACK_MESSAGE, &ack))
-            .unwrap(),
-    );
+    good(&wire.call(&ack(&popped[0])).unwrap());
 
     put(&mut wire, DELAYED, BODY, &[("DELAY", "2")]);
     due.insert(DELAYED, now_ms() + WAIT_MS);
@@ -153,14 +164,7 @@ fn begin(master: &Member) -> Due {
     due.insert(TIMED, now_ms() + WAIT_MS);
 
     let at = put(&mut wire, RETRIED, BODY, &[]);
-    let back = ConsumerSendMsgBackRequestHeader {
-        group: GROUP,
-        offset: at,
-        delay_level: 2,
-        ..ConsumerSendMsgBackRequestHeader::default()
-    };
-    let back = Command::request(RequestCode::CONSUMER_SEND_MSG_BACK, &back);
-    good(&wire.call(&back).unwrap());
+    good(&wire.call(&send_back(at)).unwrap());
     due.insert(RETRIED, now_ms() + WAIT_MS);
 
     let half = properties(&[
@@ -303,6 +307,45 @@ fn a_majority_goes_on_with_what_its_dead_master_had_begun() {
         (send_one(&slaves[best], "after") == ResponseCode::SUCCESS).then_some(())
     });
     finish(&slaves[best], &due);
+}
+
+#[test]
+fn nothing_is_answered_that_more_than_half_do_not_have() {
+    let root = tempfile::tempdir().unwrap();
+    let majority = [
+        "replication=majority",
+        "totalReplicas=3",
+        "brokerName=pair",
+        "slaveTimeout=500",
+    ];
+    let settings = [SETTINGS, STATE, &majority].concat();
+    let mut master = Member::new(root.path(), "master", None, &settings);
+    let mut slave = Member::new(root.path(), "slave", Some(&master), &settings);
+    master.start();
+    slave.start();
+    wait_for("the majority", || {
+        (send_one(&master, "first") == ResponseCode::SUCCESS).then_some(())
+    });
+    let mut wire = Wire::connect(master.address()).unwrap();
+    let at = put(&mut wire, RETRIED, BODY, &[]);
+    for _ in 0..2 {
+        put(&mut wire, POPPED, BODY, &[]);
+    }
+    let popped = wait_for("both are popped", || {
+        let popped = pop(&mut Wire::connect(master.address()).unwrap(), 3_000);
+        (!popped.is_empty()).then_some(popped)
+    });
+    slave.freeze();
+    for command in [ack(&popped[0]), send_back(at)] {
+        let reply = wire.call(&command).unwrap();
+        let said = (reply.code, reply.remark());
+        assert_eq!(said, (ResponseCode::SYSTEM_ERROR, "FLUSH_SLAVE_TIMEOUT"));
+    }
+    slave.thaw();
+    wait_for("an acknowledgement counts again", || {
+        let reply = master.call(&ack(&popped[1])).unwrap();
+        (reply.code == ResponseCode::SUCCESS).then_some(())
+    });
 }
 
 /// Whether a broker knows the topics that were made at its master.

@@ -73,9 +73,11 @@ impl RouteTable {
             was_alive,
             "broker unregistered"
         );
+        let before = self.smallest(&gone.name);
         let Some(broker) = self.brokers.get_mut(&gone.name) else {
             return;
         };
+        let may_stand_in = broker.enable_acting_master;
         broker.broker_addrs.retain(|_, addr| *addr != gone.addr);
         if broker.broker_addrs.is_empty() {
             self.brokers.remove(&gone.name);
@@ -96,6 +98,9 @@ impl RouteTable {
                     queues.perm &= !PERM_WRITE;
                 }
             }
+        }
+        if may_stand_in && self.smallest(&gone.name) != before {
+            self.smallest_changed(&gone.name, Some(&gone.addr), None);
         }
         self.touch();
     }

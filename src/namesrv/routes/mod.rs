@@ -7,6 +7,7 @@
 //! [`RouteTable::generation`] changes with every change that a route answer could show, so answers can be kept.
 
 mod live;
+mod minimum;
 mod pickup;
 mod register;
 
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 pub(super) use live::Gone;
+pub(super) use minimum::Minimum;
 pub(super) use pickup::keep_zone;
 pub(super) use register::Registration;
 
@@ -62,6 +64,8 @@ pub(super) struct RouteTable {
     filter_servers: HashMap<BrokerAddr, Vec<String>>,
     /// Topic, broker name, Apache's `TopicQueueMappingInfo` as it came.
     static_topics: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Changes of smallest ids nobody was told of yet.
+    minimums: Vec<Minimum>,
     generation: u64,
 }
 

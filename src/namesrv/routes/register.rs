@@ -70,12 +70,16 @@ impl RouteTable {
             return Err(NotRegistered);
         }
 
+        let smallest = self.smallest(&broker.name);
         let first = self.enter(broker);
         let unchanged = self
             .topics_version(&broker.cluster, &broker.addr)
             .is_some_and(|version| version == broker.topics.data_version);
         self.take_topics(broker, first, !unchanged);
         self.stay(broker, addr, now_ms);
+        if smallest.is_some_and(|smallest| broker.id < smallest) {
+            self.smallest_changed(&broker.name, None, Some(&broker.ha_addr));
+        }
         Ok(self.master_of(broker))
     }
 

@@ -342,3 +342,49 @@ fn static_topics_pass_their_mapping_through() {
         None
     );
 }
+
+#[test]
+fn who_was_there_hears_of_a_smaller_id_and_who_stays_of_its_going() {
+    let mut table = table();
+    let standing_in = |id| Registration {
+        enable_acting_master: Some(true),
+        ..broker("a", id)
+    };
+    let address = |id: i64| format!("a-{id}:10911");
+    for id in [2, 3] {
+        table.register(&standing_in(id), T0).unwrap();
+        assert_eq!(table.take_minimums(), [], "{id} is no smaller than before");
+    }
+    table.register(&standing_in(0), T0).unwrap();
+    let came = Minimum {
+        name: "a".to_owned(),
+        id: 0,
+        addr: address(0),
+        offline: None,
+        ha_addr: Some("a-0:10912".to_owned()),
+        listeners: vec![address(2), address(3)],
+    };
+    assert_eq!(table.take_minimums(), [came]);
+    table.unregister(&gone("a", 0));
+    let went = Minimum {
+        name: "a".to_owned(),
+        id: 2,
+        addr: address(2),
+        offline: Some(address(0)),
+        ha_addr: None,
+        listeners: vec![address(2), address(3)],
+    };
+    assert_eq!(table.take_minimums(), [went]);
+    table.unregister(&gone("a", 3));
+    assert_eq!(table.take_minimums(), []);
+}
+
+#[test]
+fn nobody_hears_of_a_master_that_goes_where_none_may_stand_in() {
+    let mut table = table();
+    for id in [0, 1] {
+        table.register(&broker("a", id), T0).unwrap();
+    }
+    table.unregister(&gone("a", 0));
+    assert_eq!(table.take_minimums(), []);
+}

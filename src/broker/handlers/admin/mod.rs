@@ -57,6 +57,13 @@ pub(crate) fn answer(broker: &Arc<Broker>, request: &Request<'_, '_>) -> Answer 
         Code::GET_TIMER_CHECK_POINT => timer::checkpoint(broker),
         Code::GET_TIMER_METRICS => timer::metrics(broker),
         Code::EXCHANGE_BROKER_HA_INFO => status::exchange(broker, request),
+        Code::NOTIFY_MIN_BROKER_ID_CHANGE => {
+            // Whoever says it, it is only a reason to ask the name servers, who tell a slave its master.
+            if broker.is_slave() {
+                broker.registrar.announce();
+            }
+            Ok(success())
+        }
         Code::NOTIFY_BROKER_ROLE_CHANGED => notified(broker, request),
         Code::GET_BROKER_EPOCH_CACHE => command::epoch_cache(broker),
         Code::GET_BROKER_HA_STATUS => status::ha_status(broker),
