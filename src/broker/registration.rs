@@ -159,8 +159,8 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             complained = true;
             RETRY_AFTER.min(period)
         };
-        let ring = broker.registrar.ring.notified();
-        rung = tokio::time::timeout(wait, ring).await.is_ok();
+        let asked_again = broker.registrar.ring.notified();
+        rung = tokio::time::timeout(wait, asked_again).await.is_ok();
     }
 }
 
