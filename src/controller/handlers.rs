@@ -332,7 +332,8 @@ impl Controller {
             } => {
                 self.counters.elected.fetch_add(1, Ordering::Relaxed);
                 let (master, address) = (lead.master, lead.address.as_deref());
-                tracing::info!(
+                // Whoever looks into the log after a bad night looks for this line.
+                tracing::warn!(
                     broker = name,
                     master,
                     address,

@@ -2,6 +2,9 @@
 //!
 //! The controllers are those named with --controller, else those of the brokers' own configuration.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::decide::{Decision, Lose};
@@ -15,8 +18,6 @@ use crate::cli::gather::gather;
 use crate::cli::output::Column;
 use crate::client::Client;
 use crate::client::admin::{Admin, ReplicaIdentity, ReplicasInfo};
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// How long a broker may take to become what it was elected to be.
 const CHANGE_LIMIT: Duration = Duration::from_secs(30);
@@ -27,13 +28,7 @@ const UNCLEAN: &str = "enableElectUncleanMaster";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Where {
     /// The controllers of the brokers, HOST:PORT;HOST:PORT [default: controllerAddr of the brokers]
-    #[arg(
-        long = "controller",
-        value_name = "ADDR;ADDR",
-        value_delimiter = ';',
-        env = "RMQ_CONTROLLER",
-        hide_env_values = true
-    )]
+    #[arg(long = "controller", value_name = "ADDR;ADDR", value_delimiter = ';')]
     addresses: Vec<String>,
 }
 
@@ -380,7 +375,7 @@ pub(super) async fn promote(
 
 /// Refuses a replica that is not in sync, unless what it lacks was given up by number.
 async fn may_lose(
-    lose: Option<Lose>,
+    given_up: Option<Lose>,
     group: &Group,
     address: &str,
     admin: &Admin,
@@ -390,10 +385,9 @@ async fn may_lose(
         None => Loss::Unknown("no name server knows it".to_owned()),
     };
     let refused = |why: String| Err(CliError::new(Exit::CheckFailed, why));
-    match (&lost, lose) {
-        (_, Some(Lose::Unknown)) => Ok(()),
+    match (&lost, given_up) {
+        (_, Some(Lose::Unknown)) | (Loss::None, Some(Lose::Messages(0))) => Ok(()),
         (Loss::Known { messages, .. }, Some(Lose::Messages(given))) if *messages == given => Ok(()),
-        (Loss::None, Some(Lose::Messages(0))) => Ok(()),
         (Loss::Known { messages, bytes }, _) => refused(format!(
             "{address} is not in the sync state set: it lacks {messages} acknowledged messages ({bytes} bytes); \
              --lose {messages} gives them up"
