@@ -129,6 +129,12 @@ impl Broker {
         if master.id != id {
             return self.follow_master(id, &master, told.epoch).await;
         }
+        if self.has_lost() {
+            return Err(AskError::Here(
+                "this broker has lost messages that were committed: it does not become master"
+                    .to_owned(),
+            ));
+        }
         if !self.is_slave() && told.epoch == own {
             return self.go_on_as_master(id, told.set, asked_ms).await;
         }
@@ -140,6 +146,13 @@ impl Broker {
             cut_at: None,
         };
         blocking(self, move |broker| broker.change_role(change)).await
+    }
+
+    /// Whether its log ends before what it knew to be committed: until it has followed a master it must not be one, and
+    /// says no sign of life, so that another is chosen.
+    pub(super) fn has_lost(&self) -> bool {
+        let standing = self.standing();
+        self.replication.is_majority() && standing.log_end < standing.committed
     }
 
     async fn follow_master(

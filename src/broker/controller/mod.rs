@@ -200,6 +200,9 @@ impl Member {
             }
             broker
         };
+        if alive.as_ref().is_some_and(|broker| broker.has_lost()) {
+            return None;
+        }
         let refuses = alive.as_ref().is_some_and(refuses_for_others);
         let mut state = self.state.lock();
         if state.silent_until.is_some() {
