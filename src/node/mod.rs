@@ -136,6 +136,8 @@ pub struct Node {
 struct RunningBroker {
     broker: Arc<Broker>,
     servers: Vec<Server>,
+    /// A slave's: it may be a master's soon, and anybody's connection could take it meanwhile.
+    _ha_port: Option<Claim>,
 }
 
 impl fmt::Debug for RunningBroker {
@@ -347,7 +349,11 @@ impl RunningBroker {
         tell_recovery(&report);
         broker.yield_to_rival().await;
         match Self::listen(&broker, claims, faults) {
-            Ok(servers) => Ok(Self { broker, servers }),
+            Ok((servers, ha_port)) => Ok(Self {
+                broker,
+                servers,
+                _ha_port: ha_port,
+            }),
             Err(refused) => {
                 // Left open, the store would look like one after a crash.
                 if let Err(error) = broker.shutdown().await {
@@ -362,7 +368,7 @@ impl RunningBroker {
         broker: &Arc<Broker>,
         claims: BrokerPorts,
         faults: Option<Arc<Faults>>,
-    ) -> Result<Vec<Server>, NodeError> {
+    ) -> Result<(Vec<Server>, Option<Claim>), NodeError> {
         let mut servers = vec![serve(
             claims.main,
             Port::main(Arc::clone(broker), faults.clone()),
@@ -370,10 +376,13 @@ impl RunningBroker {
         if let Some(vip) = claims.vip {
             servers.push(serve(vip, Port::vip(Arc::clone(broker), faults))?);
         }
-        if let Some(ha) = claims.ha {
+        let mut kept = claims.ha;
+        if !broker.is_slave()
+            && let Some(ha) = kept.take()
+        {
             broker.serve_slaves(|| ha.listen())?;
         }
-        Ok(servers)
+        Ok((servers, kept))
     }
 
     /// Creates the topics asked for; says how many queues each has. A slave's topics are its master's.
