@@ -339,13 +339,13 @@ impl Broker {
                     set.unanswered(Clock::machine_ms());
                 }
                 drop(set);
-                // It may be that another is master.
-                group.member.look_now();
                 if error.is(ResponseCode::CONTROLLER_BROKER_NOT_ALIVE) {
                     // It has to be heard by the controller first.
                     tracing::debug!("the sync state set stays: {error}");
                     return Ok(());
                 }
+                // It may be that another is master.
+                group.member.look_now();
                 Err(error)
             }
         }

@@ -153,17 +153,18 @@ impl SyncSet {
                 leaving.push((since.0, *id));
             }
         }
+        let far_enough = self.committing.max(view.epoch_start);
+        let comes = |slave: &&Seen| {
+            !slave.learner && slave.acked >= far_enough && !confirmed.members.contains(&slave.id)
+        };
+        wanted.extend(slaves.iter().filter(comes).map(|slave| slave.id));
+        // After those who come: in a set as small as it may be, they make room for who is lost.
         leaving.sort_unstable();
         for (_, id) in leaving {
             if wanted.len() > view.floor {
                 wanted.remove(&id);
             }
         }
-        let far_enough = self.committing.max(view.epoch_start);
-        let comes = |slave: &&Seen| {
-            !slave.learner && slave.acked >= far_enough && !confirmed.members.contains(&slave.id)
-        };
-        wanted.extend(slaves.iter().filter(comes).map(|slave| slave.id));
         if wanted == confirmed.members {
             return None;
         }
@@ -350,6 +351,21 @@ mod tests {
         known.told(confirmed(6, &[1, 3]), 9_000, 9_000);
         assert_eq!(known.ask(floor(20_000), &[]), None);
         assert_eq!(known.ask(floor(40_000), &[]), None);
+    }
+
+    #[test]
+    fn who_comes_makes_room_for_who_is_lost() {
+        let mut known = told(&[1, 2]);
+        let floor = View {
+            floor: 2,
+            ..view(9_000, 950)
+        };
+        let lost = seen(2, 920, 0);
+        assert_eq!(known.ask(floor, &[lost]), None);
+        assert_eq!(
+            known.ask(floor, &[lost, seen(3, 940, 8_000)]),
+            Some(set(&[1, 3]))
+        );
     }
 
     #[test]
