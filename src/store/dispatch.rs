@@ -32,6 +32,11 @@ impl TagsCode {
     /// What the topic and the properties (in stored form) ask for.
     pub(crate) fn of(topic: &str, properties: &[u8]) -> Self {
         let properties = Properties::new(properties);
+        Self::with_tags(topic, properties, properties.get(names::TAGS))
+    }
+
+    /// The same where the tags are known already.
+    pub(crate) fn with_tags(topic: &str, properties: Properties<'_>, tags: Option<&str>) -> Self {
         if topic == SCHEDULE_TOPIC {
             let level = properties
                 .get(names::DELAY)
@@ -40,7 +45,7 @@ impl TagsCode {
                 return Self::DelayLevel(level);
             }
         }
-        Self::Hash(tags_code(properties.get(names::TAGS)))
+        Self::Hash(tags_code(tags))
     }
 
     /// The number for the entry. A level above the last counts as the last, as in Apache.

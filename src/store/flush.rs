@@ -21,6 +21,9 @@ use crate::sys::{Clock, platform};
 
 /// How long new messages gather before the dispatch worker looks at them.
 const DISPATCH_PAUSE: Duration = Duration::from_millis(20);
+/// How long index entries wait for others to be written with.
+const INDEX_PAUSE: Duration = Duration::from_millis(INDEX_PAUSE_MS.unsigned_abs());
+const INDEX_PAUSE_MS: i64 = 250;
 /// How many records are dispatched before the lock is given to others.
 const DISPATCH_STEP: usize = 16_384;
 /// From so many queue files on, one sync of the whole file system is cheaper than one for each.
@@ -113,8 +116,27 @@ impl Shared {
         synced
     }
 
-    /// Brings the key index up to what is appended now.
+    /// Brings the key index up to what is appended now, files included.
     pub(crate) fn dispatch(&self) -> Result<(), StoreError> {
+        self.follow()?;
+        self.write_index(&mut self.dispatcher.lock())
+    }
+
+    /// Brings the key index up to what is appended now, and writes out what has waited long enough. The more comes, the
+    /// more of it waits: then it costs less ([`super::index::writer`]). True if something is left that waits.
+    fn dispatch_lazily(&self) -> Result<bool, StoreError> {
+        self.follow()?;
+        let mut dispatcher = self.dispatcher.lock();
+        let waited_ms = Clock::machine_ms() - dispatcher.written_ms;
+        if (0..INDEX_PAUSE_MS).contains(&waited_ms) {
+            return Ok(dispatcher.index.is_waiting());
+        }
+        self.write_index(&mut dispatcher)?;
+        Ok(false)
+    }
+
+    /// Files what was appended so far.
+    fn follow(&self) -> Result<(), StoreError> {
         let until = self.writer.held.visible(self.log.appended.get());
         if !self.options.index_enabled {
             self.dispatcher.lock().at = until;
@@ -129,6 +151,12 @@ impl Shared {
                 return Ok(());
             }
         }
+    }
+
+    fn write_index(&self, dispatcher: &mut Dispatcher) -> Result<(), StoreError> {
+        dispatcher.written_ms = Clock::machine_ms();
+        let written = dispatcher.index.write_out();
+        written.map_err(StoreError::io("write the index in", &self.layout.index()))
     }
 
     /// Makes everything up to now durable and says so in the checkpoint.
@@ -185,18 +213,31 @@ impl Shared {
 impl Dispatcher {
     /// Files some records; true when `until` is reached.
     fn step(&mut self, shared: &Shared, until: u64) -> io::Result<bool> {
+        if self.at >= until {
+            return Ok(true);
+        }
         let now_ms = shared.clock.now_ms();
+        let feed = &shared.writer.feed;
+        if let Some(reached) = feed.take(self.at, until, &mut self.fed) {
+            let filed = self.index.put_all(&self.fed, now_ms);
+            self.fed.clear();
+            // What the feed has handed over is read from the log if it could not be filed.
+            filed?;
+            self.at = reached;
+            return Ok(reached >= until);
+        }
+        let unfed = feed.begins_behind(self.at);
+        let unfed = unfed.map_or(until, |from| from.min(until));
         let mut window = Ahead::default();
         for _ in 0..DISPATCH_STEP {
-            if self.at >= until {
-                self.index.write_out()?;
-                return Ok(true);
+            if self.at >= unfed {
+                break;
             }
             let Some(segment) = shared.log.segment_at(self.at) else {
                 self.at = shared.log.min().max(self.at + 1);
                 continue;
             };
-            let bytes = window.at(&segment, self.at, until)?;
+            let bytes = window.at(&segment, self.at, unfed)?;
             match Record::parse(bytes) {
                 Ok(record) => {
                     if !self.index.has(self.at) {
@@ -215,7 +256,7 @@ impl Dispatcher {
                 }
             }
         }
-        Ok(false)
+        Ok(self.at >= until)
     }
 }
 
@@ -306,7 +347,9 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
         }
         rested = false;
         Asleep::note(&shared.asleep.dispatch);
-        let result = shared.dispatch().and_then(|()| {
+        let mut index_waits = false;
+        let result = shared.dispatch_lazily().and_then(|waits| {
+            index_waits = waits;
             let now_ms = Clock::machine_ms().max(queues_written_ms);
             let interval = i64::try_from(shared.options.queue_flush_interval.as_millis());
             if now_ms.saturating_sub(queues_written_ms) >= interval.unwrap_or(i64::MAX) {
@@ -321,7 +364,10 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
             tracing::warn!("{error}");
         }
         complained = result.is_err();
-        if complained || shared.queues.due().is_waiting() {
+        let queues_wait = complained || shared.queues.due().is_waiting();
+        if index_waits {
+            Next::After(INDEX_PAUSE.min(shared.options.queue_flush_interval))
+        } else if queues_wait {
             Next::After(shared.options.queue_flush_interval)
         } else {
             Next::Idle

@@ -164,6 +164,8 @@ impl Store {
             dispatcher: Mutex::new(Dispatcher {
                 index: recovered.index,
                 at: report.log_end,
+                fed: Vec::new(),
+                written_ms: 0,
             }),
             checkpoint: Mutex::new(checkpoint),
             gate: Gate::default(),
@@ -202,6 +204,7 @@ impl Store {
         AppendGroup::new(
             shared.options.message_max,
             shared.writer.record_max(),
+            shared.options.index_enabled,
             dispatches.then(|| Arc::clone(&shared.queues)),
         )
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::checkpoint::Checkpoint;
 use super::error::WriteRefusal;
+use super::index::feed::Filed;
 use super::index::writer::IndexWriter;
 use super::layout::Layout;
 use super::log::Log;
@@ -80,6 +81,10 @@ impl Shared {
 pub(crate) struct Dispatcher {
     pub(crate) index: IndexWriter,
     pub(crate) at: u64,
+    /// What was taken from the feed; empty between steps.
+    pub(crate) fed: Vec<Filed>,
+    /// When the index was written out last, in the machine's time.
+    pub(crate) written_ms: i64,
 }
 
 /// Why writes are refused. Asking costs one load.

@@ -11,6 +11,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::message::hash::{java_hash_on, java_string_hash};
+use crate::message::{Properties, names};
+
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 40;
 /// Bytes of a hash slot.
@@ -142,17 +145,15 @@ impl IndexEntry {
 
     /// The entry's bytes.
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
+        // Whole words at their places: this is done for every key of every message.
         let mut bytes = [0; ENTRY_BYTES];
-        let fields = self
-            .key_hash
-            .to_be_bytes()
-            .into_iter()
-            .chain(self.log_offset.to_be_bytes())
-            .chain(self.seconds.to_be_bytes())
-            .chain(self.previous.to_be_bytes());
-        for (place, byte) in bytes.iter_mut().zip(fields) {
-            *place = byte;
-        }
+        let (hash, rest) = bytes.split_at_mut(4);
+        let (offset, rest) = rest.split_at_mut(8);
+        let (seconds, previous) = rest.split_at_mut(4);
+        hash.copy_from_slice(&self.key_hash.to_be_bytes());
+        offset.copy_from_slice(&self.log_offset.to_be_bytes());
+        seconds.copy_from_slice(&self.seconds.to_be_bytes());
+        previous.copy_from_slice(&self.previous.to_be_bytes());
         bytes
     }
 }
@@ -183,12 +184,19 @@ impl KeyHash {
         Self::of_parts(&[topic, "#T#", tags])
     }
 
-    /// As `String.hashCode` of the joined parts, which counts UTF-16 units, without joining them.
+    /// The same as [`KeyHash::of_key`] and [`KeyHash::of_tags`] for a topic whose own hash is known.
+    pub(crate) fn within(topic_hash: i32, kind: KeyKind, key: &str) -> Self {
+        let mark = match kind {
+            KeyKind::Word => "#",
+            KeyKind::Tags => "#T#",
+        };
+        let hash = java_hash_on(java_hash_on(topic_hash, mark), key);
+        Self(hash.checked_abs().unwrap_or(0))
+    }
+
+    /// As `String.hashCode` of the joined parts, without joining them.
     fn of_parts(parts: &[&str]) -> Self {
-        let units = parts.iter().flat_map(|part| part.encode_utf16());
-        let hash = units.fold(0_i32, |hash, unit| {
-            hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-        });
+        let hash = parts.iter().fold(0, |hash, part| java_hash_on(hash, part));
         Self(hash.checked_abs().unwrap_or(0))
     }
 
@@ -201,6 +209,15 @@ impl KeyHash {
     pub fn slot(self, slots: u32) -> u32 {
         self.0.unsigned_abs().checked_rem(slots).unwrap_or(0)
     }
+}
+
+/// What a key is: the unique key or a word of `KEYS`, or all the tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    /// `topic#key`
+    Word,
+    /// `topic#T#tags`
+    Tags,
 }
 
 /// What of a message decides which keys it is found by.
@@ -218,14 +235,45 @@ pub struct MessageKeys<'a> {
     pub sys_flag: i32,
 }
 
+const UNIQUE: &[u8] = names::UNIQ_KEY.as_bytes();
+const WORDS: &[u8] = names::KEYS.as_bytes();
+const TAGS: &[u8] = names::TAGS.as_bytes();
+
 /// The two transaction bits of the system flag; both set means rolled back.
 const TRANSACTION_ROLLBACK: i32 = 0xC;
 
 impl<'a> MessageKeys<'a> {
+    /// What the properties of a message say.
+    pub(crate) fn of(topic: &'a str, properties: Properties<'a>, sys_flag: i32) -> Self {
+        let mut keys = Self {
+            topic,
+            unique: None,
+            words: None,
+            tags: None,
+            sys_flag,
+        };
+        for (name, value) in properties.raw_pairs() {
+            let place = match name {
+                UNIQUE => &mut keys.unique,
+                WORDS => &mut keys.words,
+                TAGS => &mut keys.tags,
+                _ => continue,
+            };
+            // What is not text hides nothing that was there before.
+            *place = std::str::from_utf8(value).ok().or(*place);
+        }
+        keys
+    }
+
     /// The hashes to file the message under, in the order in which Apache writes their entries.
     ///
     /// Properties with an empty value count as absent, because Apache's property parser drops them.
     pub fn hashes(self) -> impl Iterator<Item = KeyHash> + 'a {
+        self.hashes_within(java_string_hash(self.topic))
+    }
+
+    /// The same for a topic whose own hash is known.
+    pub(crate) fn hashes_within(self, topic_hash: i32) -> impl Iterator<Item = KeyHash> + 'a {
         let filed = self.sys_flag & TRANSACTION_ROLLBACK != TRANSACTION_ROLLBACK;
         let present = move |value: Option<&'a str>| value.filter(|v| filed && !v.is_empty());
         let unique = present(self.unique).into_iter();
@@ -235,8 +283,8 @@ impl<'a> MessageKeys<'a> {
         let tags = present(self.tags).into_iter();
         unique
             .chain(words)
-            .map(move |key| KeyHash::of_key(self.topic, key))
-            .chain(tags.map(move |tags| KeyHash::of_tags(self.topic, tags)))
+            .map(move |key| KeyHash::within(topic_hash, KeyKind::Word, key))
+            .chain(tags.map(move |tags| KeyHash::within(topic_hash, KeyKind::Tags, tags)))
     }
 }
 

@@ -1,38 +1,33 @@
 //! Appends to the key index.
 //!
-//! Entries and changed slots are collected in memory and written in batches: slots page by page, entries in one write,
-//! the header last. How they are batched changes nothing about the resulting bytes; they follow from the records and
-//! the names. The first entry of a slot in a batch learns its predecessor when the slot's page is read. Nothing is read
-//! through the map: on a file system in memory that could need a page when there is none.
+//! Entries are collected in memory and written in batches: slots page by page, entries in one write, the header last.
+//! How they are batched changes nothing about the resulting bytes; they follow from the records and the names. An entry
+//! learns its predecessor when its slot's page is read. Nothing is read through the map: on a file system in memory that
+//! could need a page when there is none.
+//!
+//! Slots are hashes, so a small batch touches almost as many pages as it has entries. Larger batches are what makes the
+//! index cheap: with [`WAITING_MAX`] entries a page of Apache's usual file is read and written for a dozen of them.
 
-use std::collections::{HashMap, hash_map};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{
-    ENTRY_BYTES, Geometry, Header, IndexEntry, KeyHash, MessageKeys, seconds_since,
-};
+use super::feed::Filed;
+use super::format::{ENTRY_BYTES, Geometry, Header, IndexEntry, MessageKeys, seconds_since};
 use super::name;
-use crate::message::names;
 use crate::message::record::Record;
 use crate::store::segment::{Handle, Segment};
 use crate::sys::platform;
 
 /// Written out when so many entries wait.
 const WAITING_MAX: usize = 64 * 1024;
-const PAGE: usize = 4096;
+/// How much of the slots is read and written at a time: few entries change single pages, many change most of them.
+const PAGE: u64 = 4096;
+const PAGES: u64 = 16 * PAGE;
+/// With so many entries for each page, pages are taken together.
+const DENSE: u64 = 4;
 /// Where an entry says which one was before it.
 const PREVIOUS_AT: usize = ENTRY_BYTES - 4;
-
-/// What waits to be written for one slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    /// The oldest waiting entry, which does not know its predecessor yet.
-    first: u32,
-    /// The newest one.
-    newest: u32,
-}
 
 /// The file that is being filled.
 #[derive(Debug)]
@@ -51,9 +46,12 @@ pub(crate) struct IndexWriter {
     current: Option<Current>,
     /// Encoded entries that are not in the file yet.
     entries: Vec<u8>,
-    /// The slots they change.
-    heads: HashMap<u32, Head>,
-    slots: Vec<(u32, Head)>,
+    /// The slot and the number of each of them.
+    slots: Vec<(u32, u32)>,
+    /// The part of the slots that is being changed.
+    page: Vec<u8>,
+    /// The keys of the record that is being filed.
+    keys: Vec<Filed>,
     /// Files written to since the last sync.
     dirty: Vec<Arc<Segment>>,
     /// The log position of the record added last, if any.
@@ -76,8 +74,9 @@ impl IndexWriter {
             files,
             current,
             entries: Vec::new(),
-            heads: HashMap::new(),
             slots: Vec::new(),
+            page: Vec::new(),
+            keys: Vec::new(),
             dirty: Vec::new(),
             last,
             full_until_ms: 0,
@@ -115,32 +114,36 @@ impl IndexWriter {
 
     /// Files a record under its keys. `now_ms` names a new file.
     pub(crate) fn put(&mut self, record: &Record<'_>, now_ms: i64) -> io::Result<()> {
-        let mut keys = MessageKeys {
-            topic: record.topic,
-            unique: None,
-            words: None,
-            tags: None,
-            sys_flag: record.sys_flag,
-        };
-        for (name, value) in record.properties.iter() {
-            match name {
-                names::UNIQ_KEY => keys.unique = Some(value),
-                names::KEYS => keys.words = Some(value),
-                names::TAGS => keys.tags = Some(value),
-                _ => {}
-            }
-        }
-        for hash in keys.hashes() {
-            self.put_key(hash, record, now_ms)?;
-        }
+        let hashes = MessageKeys::of(record.topic, record.properties, record.sys_flag).hashes();
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        keys.extend(hashes.map(|hash| Filed {
+            log_offset: record.physical_offset.unsigned_abs(),
+            store_timestamp_ms: record.store_timestamp,
+            hash,
+        }));
+        let put = keys.iter().try_for_each(|key| self.put_key(key, now_ms));
+        self.keys = keys;
+        put?;
         self.last = u64::try_from(record.physical_offset).ok();
-        if self.heads.len() >= WAITING_MAX {
-            self.write_out()?;
+        self.write_out_much()
+    }
+
+    /// Files keys in the order of the log; those of records that are filed already are left out.
+    pub(crate) fn put_all(&mut self, keys: &[Filed], now_ms: i64) -> io::Result<()> {
+        let behind = keys.partition_point(|key| self.has(key.log_offset));
+        let keys = keys.get(behind..).unwrap_or_default();
+        for of_record in keys.chunk_by(|a, b| a.log_offset == b.log_offset) {
+            of_record
+                .iter()
+                .try_for_each(|key| self.put_key(key, now_ms))?;
+            self.last = of_record.last().map(|key| key.log_offset);
+            self.write_out_much()?;
         }
         Ok(())
     }
 
-    fn put_key(&mut self, hash: KeyHash, record: &Record<'_>, now_ms: i64) -> io::Result<()> {
+    fn put_key(&mut self, key: &Filed, now_ms: i64) -> io::Result<()> {
         let full = |current: &Current| next_entry(&current.header) >= self.geometry.entries;
         if self.current.as_ref().is_none_or(full) {
             self.next_file(now_ms)?;
@@ -150,32 +153,37 @@ impl IndexWriter {
         };
         let number = next_entry(&current.header);
         let header = &mut current.header;
+        let log_offset = i64::try_from(key.log_offset).unwrap_or(i64::MAX);
         if number == 1 {
-            header.begin_timestamp_ms = record.store_timestamp;
-            header.begin_log_offset = record.physical_offset;
+            header.begin_timestamp_ms = key.store_timestamp_ms;
+            header.begin_log_offset = log_offset;
         }
-        let waiting = self.heads.entry(hash.slot(self.geometry.slots));
-        let previous = match waiting {
-            hash_map::Entry::Occupied(mut head) => {
-                std::mem::replace(&mut head.get_mut().newest, number)
-            }
-            hash_map::Entry::Vacant(head) => {
-                let (first, newest) = (number, number);
-                head.insert(Head { first, newest });
-                0
-            }
-        };
         let entry = IndexEntry {
-            key_hash: hash.get(),
-            log_offset: record.physical_offset,
-            seconds: seconds_since(header.begin_timestamp_ms, record.store_timestamp),
-            previous: i32::try_from(previous).unwrap_or(0),
+            key_hash: key.hash.get(),
+            log_offset,
+            seconds: seconds_since(header.begin_timestamp_ms, key.store_timestamp_ms),
+            previous: 0,
         };
         self.entries.extend_from_slice(&entry.encode());
+        let slot = key.hash.slot(self.geometry.slots);
+        self.slots.push((slot, number));
         header.next_entry = i32::try_from(number + 1).unwrap_or(i32::MAX);
-        header.end_timestamp_ms = record.store_timestamp;
-        header.end_log_offset = record.physical_offset;
+        header.end_timestamp_ms = key.store_timestamp_ms;
+        header.end_log_offset = log_offset;
         Ok(())
+    }
+
+    /// Writes out when as much waits as may.
+    fn write_out_much(&mut self) -> io::Result<()> {
+        if self.slots.len() < WAITING_MAX {
+            return Ok(());
+        }
+        self.write_out()
+    }
+
+    /// Whether anything waits to be written.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.slots.is_empty()
     }
 
     fn next_file(&mut self, now_ms: i64) -> io::Result<()> {
@@ -200,15 +208,12 @@ impl IndexWriter {
         let Some(current) = &mut self.current else {
             return Ok(());
         };
-        if self.heads.is_empty() {
+        if self.slots.is_empty() {
             return Ok(());
         }
         let segment = &current.segment;
         let count = self.entries.len() / ENTRY_BYTES;
         let first = next_entry(&current.header) - u32::try_from(count).map_err(io::Error::other)?;
-        self.slots.clear();
-        self.slots
-            .extend(self.heads.iter().map(|(&slot, &head)| (slot, head)));
         self.slots.sort_unstable();
         let mut batch = Batch {
             geometry: self.geometry,
@@ -216,7 +221,7 @@ impl IndexWriter {
             entries: &mut self.entries,
             slots_used: 0,
         };
-        batch.write_slots(segment, &self.slots)?;
+        batch.write_slots(segment, &self.slots, &mut self.page)?;
         let slots_used = batch.slots_used;
         segment.write(place(self.geometry.entry_at(first))?, &self.entries)?;
         let header = Header {
@@ -229,7 +234,7 @@ impl IndexWriter {
             self.dirty.push(Arc::clone(segment));
         }
         self.entries.clear();
-        self.heads.clear();
+        self.slots.clear();
         Ok(())
     }
 
@@ -288,41 +293,48 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Writes sorted slots, one read and one write for each page that changes, and links the entries to what the
-    /// slots held.
-    ///
-    /// When a write fails the whole batch is tried again. Then slots may hold numbers of this very batch, which count
-    /// as what they replaced.
-    fn write_slots(&mut self, segment: &Segment, slots: &[(u32, Head)]) -> io::Result<()> {
+    /// Writes the slots of sorted entries, one read and one write for each stretch that changes, and links every entry to
+    /// what its slot held.
+    fn write_slots(
+        &mut self,
+        segment: &Segment,
+        slots: &[(u32, u32)],
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
         let geometry = self.geometry;
-        let mut buffer = Vec::with_capacity(PAGE);
-        let page_of = |slot: u32| geometry.slot_at(slot) / PAGE as u64;
-        for page in slots.chunk_by(|a, b| page_of(a.0) == page_of(b.0)) {
-            let (Some(&(low, _)), Some(&(high, _))) = (page.first(), page.last()) else {
+        let pages = geometry.slot_at(geometry.slots) / PAGE + 1;
+        let dense = slots.len() as u64 / pages >= DENSE;
+        let stretch = if dense { PAGES } else { PAGE };
+        let stretch_of = |slot: u32| geometry.slot_at(slot) / stretch;
+        for changed in slots.chunk_by(|a, b| stretch_of(a.0) == stretch_of(b.0)) {
+            let (Some(&(low, _)), Some(&(high, _))) = (changed.first(), changed.last()) else {
                 continue;
             };
             let from = place(geometry.slot_at(low))?;
             buffer.clear();
             buffer.resize(place(geometry.slot_at(high + 1))? - from, 0);
-            segment.read(from, &mut buffer)?;
-            for &(slot, head) in page {
+            segment.read(from, buffer)?;
+            for &(slot, number) in changed {
                 let at = place(geometry.slot_at(slot))? - from;
                 if let Some(bytes) = buffer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
                     let old = u32::from_be_bytes(*bytes);
-                    self.link(head.first, old);
-                    *bytes = head.newest.to_be_bytes();
+                    self.link(number, old);
+                    *bytes = number.to_be_bytes();
                 }
             }
-            segment.write(from, &buffer)?;
+            segment.write(from, buffer)?;
         }
         Ok(())
     }
 
     /// Tells the entry `number` which one was before it in its slot.
+    ///
+    /// When a write fails the whole batch is tried again. Then a slot may hold the last of its entries in this very batch;
+    /// the first of them keeps the predecessor it was told before.
     fn link(&mut self, number: u32, old: u32) {
         let at = (number - self.first) as usize * ENTRY_BYTES + PREVIOUS_AT;
         if let Some(place) = self.entries.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            if old < self.first {
+            if old < number {
                 *place = old.to_be_bytes();
             }
             self.slots_used += i32::from(*place == [0; 4]);

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::message::properties::write_pair;
 use crate::message::record::{Draft, RecordError};
@@ -14,6 +16,7 @@ use crate::store::dispatch::{
     LIGHT_QUEUE_PREFIX, MESSAGES_MAX, OFFSET_DIGITS, TagsCode, allows_light_queues,
     takes_queue_place,
 };
+use crate::store::index::format::{KeyHash, MessageKeys};
 use crate::store::layout;
 use crate::store::queue::Queue;
 use crate::store::queue::table::QueueTable;
@@ -34,13 +37,16 @@ pub struct Appended {
 /// One encoded record that waits for its place.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) queue: Arc<Queue>,
+    /// The place of its queue among the group's.
+    pub(crate) queue: usize,
     pub(crate) start: usize,
     pub(crate) size: u32,
     pub(crate) sys_flag: i32,
     /// How many queue offsets the record takes.
     pub(crate) messages: u16,
     pub(crate) tags: TagsCode,
+    /// What the key index files it under.
+    pub(crate) keys: SmallVec<[KeyHash; 2]>,
     pub(crate) queue_offset: u64,
     pub(crate) log_offset: u64,
     /// The light queues that the record is in as well.
@@ -59,6 +65,9 @@ pub(crate) struct Light {
 pub struct AppendGroup {
     pub(crate) buffer: Vec<u8>,
     pub(crate) pending: Vec<Pending>,
+    /// The queues of the records, each once: a count of references that many threads change for every message would be
+    /// what they all wait for.
+    pub(crate) queues: Vec<Arc<Queue>>,
     pub(crate) store_timestamp_ms: Option<i64>,
     pub(crate) end: LogOffset,
     /// Where light queues are found, if messages go to those.
@@ -67,22 +76,31 @@ pub struct AppendGroup {
     properties: Vec<u8>,
     body_max: usize,
     record_max: usize,
+    /// Whether there is a key index.
+    indexed: bool,
 }
 
 /// A buffer that grew for one big message is given back when it is larger than this.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
 impl AppendGroup {
-    pub(crate) fn new(body_max: usize, record_max: usize, lights: Option<Arc<QueueTable>>) -> Self {
+    pub(crate) fn new(
+        body_max: usize,
+        record_max: usize,
+        indexed: bool,
+        lights: Option<Arc<QueueTable>>,
+    ) -> Self {
         Self {
             buffer: Vec::new(),
             pending: Vec::new(),
+            queues: Vec::new(),
             store_timestamp_ms: None,
             end: LogOffset::ZERO,
             lights,
             properties: Vec::new(),
             body_max,
             record_max,
+            indexed,
         }
     }
 
@@ -125,13 +143,23 @@ impl AppendGroup {
                 max: self.record_max,
             });
         }
+        let properties = Properties::new(draft.properties);
+        let keys = MessageKeys::of(draft.topic, properties, encoded.sys_flag);
+        let tags = TagsCode::with_tags(draft.topic, properties, keys.tags);
+        let hashes = self.indexed.then(|| keys.hashes());
+        let known = self.queues.iter().position(|one| Arc::ptr_eq(one, queue));
+        let queue = known.unwrap_or_else(|| {
+            self.queues.push(Arc::clone(queue));
+            self.queues.len().saturating_sub(1)
+        });
         self.pending.push(Pending {
-            queue: Arc::clone(queue),
+            queue,
             start,
             size: encoded.size,
             sys_flag: encoded.sys_flag,
             messages,
-            tags: TagsCode::of(draft.topic, draft.properties),
+            tags,
+            keys: hashes.into_iter().flatten().collect(),
             queue_offset: 0,
             log_offset: 0,
             lights,
@@ -248,6 +276,7 @@ impl AppendGroup {
     /// Empties the group for the next use.
     pub fn clear(&mut self) {
         self.pending.clear();
+        self.queues.clear();
         self.buffer.clear();
         if self.buffer.capacity() > BUFFER_KEPT_BYTES {
             self.buffer.shrink_to(BUFFER_KEPT_BYTES);

@@ -17,6 +17,8 @@ use crate::base::{QueueId, TopicName};
 use crate::message::record::{BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, MIN_BYTES, Record};
 use crate::store::dispatch::{TagsCode, batch_place, light_queues, takes_queue_place};
 use crate::store::error::{AppendError, ReceiveError, WriteRefusal};
+use crate::store::index::feed::Filed;
+use crate::store::index::format::MessageKeys;
 use crate::store::layout;
 use crate::store::queue::table::QueueTable;
 use crate::store::queue::{BatchEntry, Entry, Queue};
@@ -131,6 +133,7 @@ impl Writer {
     fn complete(&self, tail: &mut Tail, queues: &QueueTable) -> Result<Received, ReceiveError> {
         let mut at = self.log.appended.get();
         let mut placed = Vec::new();
+        let mut keys = Vec::new();
         let mut count = 0;
         let mut wrong = None;
         while at < tail.position {
@@ -146,6 +149,12 @@ impl Writer {
                 Ok(Some(Arrived::Filler(size))) => size,
                 Ok(Some(Arrived::Record(record))) => {
                     self.find_places(&record, queues, &mut placed);
+                    let found = MessageKeys::of(record.topic, record.properties, record.sys_flag);
+                    keys.extend(found.hashes().map(|hash| Filed {
+                        log_offset: at,
+                        store_timestamp_ms: record.store_timestamp,
+                        hash,
+                    }));
                     count += 1;
                     tail.last = LastRecord {
                         start: at,
@@ -163,6 +172,9 @@ impl Writer {
             at += size;
         }
         let before = self.log.appended.get();
+        if at > before {
+            self.feed.add((before, at), keys.into_iter());
+        }
         // Before the queue entries: whoever finds an entry must find its record readable.
         self.log.appended.advance(at);
         self.count(count, at.saturating_sub(before));

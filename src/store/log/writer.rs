@@ -27,6 +27,7 @@ use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
 use crate::store::held::Held;
+use crate::store::index::feed::{Feed, Filed};
 use crate::store::queue::Entry;
 use crate::store::queue::due::Due;
 use crate::store::queue::table::QueueTable;
@@ -60,6 +61,8 @@ pub(crate) struct Writer {
     record_max: usize,
     pub(super) tail: Mutex<Tail>,
     pub(crate) held: Held,
+    /// What the key index has to file.
+    pub(crate) feed: Feed,
     messages: AtomicU64,
     bytes: AtomicU64,
 }
@@ -100,6 +103,7 @@ impl Writer {
                 no_room: false,
             }),
             held: Held::default(),
+            feed: Feed::default(),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -126,8 +130,8 @@ impl Writer {
         if let Some(why) = &tail.broken {
             return Err(WriteRefusal::Broken(why.clone()).into());
         }
-        for pending in group.pending.iter_mut().filter(|p| p.queue.is_gone()) {
-            pending.queue = queues.successor(&pending.queue);
+        for queue in group.queues.iter_mut().filter(|queue| queue.is_gone()) {
+            *queue = queues.successor(queue);
         }
         let lights = group.pending.iter_mut().flat_map(|p| &mut p.lights);
         for light in lights.filter(|light| light.queue.is_gone()) {
@@ -165,9 +169,12 @@ impl Writer {
         };
         let mut failed = None;
         for pending in &mut group.pending {
+            let Some(queue) = group.queues.get(pending.queue) else {
+                continue;
+            };
             // Taken before anything can fail: undoing gives back one offset for each record of the group.
             if takes_queue_place(pending.sys_flag) {
-                pending.queue_offset = pending.queue.reserve(pending.messages);
+                pending.queue_offset = queue.reserve(pending.messages);
             }
             for light in &mut pending.lights {
                 light.offset = light.queue.reserve(1);
@@ -213,7 +220,7 @@ impl Writer {
                     wire(position),
                     now,
                 );
-                if pending.queue.is_batch() && pending.sys_flag & sysflag::INNER_BATCH != 0 {
+                if queue.is_batch() && pending.sys_flag & sysflag::INNER_BATCH != 0 {
                     patch_base(bytes, pending.queue_offset);
                 } else if !pending.lights.is_empty() {
                     patch_lights(bytes, &pending.lights);
@@ -240,6 +247,7 @@ impl Writer {
             self.log.push_segment(Arc::clone(&run.segment));
             tail.segment = Arc::clone(&run.segment);
         }
+        let from = tail.position;
         if let Some(last) = group.pending.last() {
             tail.position = last.log_offset + u64::from(last.size);
             tail.last = LastRecord {
@@ -256,9 +264,21 @@ impl Writer {
         }
         group.end = LogOffset::new(tail.position);
         group.store_timestamp_ms = Some(now);
+        // Before the mark moves: whoever follows it would read the log for what the feed does not have yet.
+        let keys = group.pending.iter().flat_map(|pending| {
+            pending.keys.iter().map(|&hash| Filed {
+                log_offset: pending.log_offset,
+                store_timestamp_ms: now,
+                hash,
+            })
+        });
+        self.feed.add((from, tail.position), keys);
         // Before the queue entries: whoever finds an entry must find its record readable.
         self.log.appended.advance(tail.position);
         for pending in &group.pending {
+            let Some(own) = group.queues.get(pending.queue) else {
+                continue;
+            };
             if takes_queue_place(pending.sys_flag) {
                 let wire = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
                 let entry = Entry {
@@ -267,7 +287,7 @@ impl Writer {
                     tags_code: pending.tags.resolve(now, &self.delay_levels_ms),
                 };
                 let end = pending.log_offset + u64::from(pending.size);
-                let own = (&pending.queue, (pending.queue_offset, pending.messages));
+                let own = (own, (pending.queue_offset, pending.messages));
                 let lights = pending
                     .lights
                     .iter()
@@ -293,8 +313,10 @@ impl Writer {
         source: io::Error,
     ) -> AppendError {
         for pending in &group.pending {
-            if takes_queue_place(pending.sys_flag) {
-                pending.queue.give_back(pending.messages);
+            if let Some(queue) = group.queues.get(pending.queue)
+                && takes_queue_place(pending.sys_flag)
+            {
+                queue.give_back(pending.messages);
             }
             for light in &pending.lights {
                 light.queue.give_back(1);

@@ -51,16 +51,13 @@ impl Entry {
 
     /// The entry's bytes.
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
+        // Whole words at their places: this is done for every message.
         let mut bytes = [0; ENTRY_BYTES];
-        let fields = self
-            .log_offset
-            .to_be_bytes()
-            .into_iter()
-            .chain(self.size.to_be_bytes())
-            .chain(self.tags_code.to_be_bytes());
-        for (place, byte) in bytes.iter_mut().zip(fields) {
-            *place = byte;
-        }
+        let (offset, rest) = bytes.split_at_mut(LOG_OFFSET_BYTES);
+        let (size, tags_code) = rest.split_at_mut(SIZE_BYTES);
+        offset.copy_from_slice(&self.log_offset.to_be_bytes());
+        size.copy_from_slice(&self.size.to_be_bytes());
+        tags_code.copy_from_slice(&self.tags_code.to_be_bytes());
         bytes
     }
 

@@ -26,7 +26,6 @@ use super::log::{Item, Walk, walk::Reason};
 use super::view::{IndexView, QueueView};
 use super::{View, ViewError};
 use crate::base::{LogOffset, QueueOffset};
-use crate::message::names;
 use crate::message::record::Record;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::index::format::MessageKeys;
@@ -359,13 +358,7 @@ fn position(record: &Record<'_>) -> LogOffset {
 }
 
 fn keys<'a>(record: &Record<'a>) -> MessageKeys<'a> {
-    MessageKeys {
-        topic: record.topic,
-        unique: record.properties.get(names::UNIQ_KEY),
-        words: record.properties.get(names::KEYS),
-        tags: record.properties.get(names::TAGS),
-        sys_flag: record.sys_flag,
-    }
+    MessageKeys::of(record.topic, record.properties, record.sys_flag)
 }
 
 fn record_at(log: &mut Walk, at: i64, log_end: Option<u64>) -> Result<Record<'_>, Problem> {
