@@ -9,12 +9,18 @@ use crate::base::LogOffset;
 /// Writes `bytes` as upper-case hex.
 fn hex_upper(out: &mut String, bytes: &[u8]) {
     // By hand: ids are made for every message, and the formatting machinery would be most of their cost.
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 0xF] {
-            if let Some(digit) = char::from_digit(u32::from(digit), 16) {
-                out.push(digit.to_ascii_uppercase());
-            }
+    let digit = |nibble: u8| match nibble {
+        0..=9 => b'0'.wrapping_add(nibble),
+        _ => (b'A' - 10).wrapping_add(nibble),
+    };
+    for eight in bytes.chunks(8) {
+        let mut text = [b'0'; 16];
+        for (place, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(eight) {
+            *place = [digit(byte >> 4), digit(byte & 0xF)];
         }
+        let used = text.get(..eight.len().saturating_mul(2));
+        let text = used.and_then(|text| std::str::from_utf8(text).ok());
+        out.push_str(text.unwrap_or_default());
     }
 }
 

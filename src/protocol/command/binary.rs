@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, BytesMut};
+use super::room::Room;
 
 use super::{Envelope, Head, Serialization, text};
 use crate::protocol::codes::LanguageCode;
@@ -88,23 +88,24 @@ impl<'a> Reader<'a> {
 pub(super) fn write(
     envelope: &Envelope<'_>,
     write_fields: impl FnOnce(&mut dyn FnMut(&str, &str)),
-    out: &mut BytesMut,
+    out: &mut Room<'_>,
 ) {
     put_low_16(envelope.code, out);
-    out.put_u8(envelope.language.code());
+    out.put(&[envelope.language.code()]);
     put_low_16(envelope.version, out);
-    out.put_i32(envelope.opaque);
-    out.put_i32(envelope.flag);
+    out.put(&envelope.opaque.to_be_bytes());
+    out.put(&envelope.flag.to_be_bytes());
     put_long_text(envelope.remark.unwrap_or_default(), out);
-    let length_at = out.len();
-    out.put_u32(0);
+    let length_at = out.used();
+    out.put(&[0; 4]);
     write_fields(&mut |key, value| {
         let key = short_key(key);
-        out.put_u16(u16::try_from(key.len()).unwrap_or_default());
-        out.put_slice(key.as_bytes());
+        let length = u16::try_from(key.len()).unwrap_or_default();
+        out.put(&length.to_be_bytes());
+        out.put(key.as_bytes());
         put_long_text(value, out);
     });
-    super::patch_length(out, length_at, 0);
+    out.patch_length(length_at);
 }
 
 /// Keys come from our own tables; a longer one could only come from a peer's frame being sent on.
@@ -117,14 +118,15 @@ fn short_key(key: &str) -> Cow<'_, str> {
     Cow::Borrowed(key.get(..end).unwrap_or_default())
 }
 
-fn put_low_16(value: i32, out: &mut BytesMut) {
+fn put_low_16(value: i32, out: &mut Room<'_>) {
     let [_, _, high, low] = value.to_be_bytes();
-    out.put_slice(&[high, low]);
+    out.put(&[high, low]);
 }
 
-fn put_long_text(text: &str, out: &mut BytesMut) {
-    out.put_u32(u32::try_from(text.len()).unwrap_or_default());
-    out.put_slice(text.as_bytes());
+fn put_long_text(text: &str, out: &mut Room<'_>) {
+    let length = u32::try_from(text.len()).unwrap_or_default();
+    out.put(&length.to_be_bytes());
+    out.put(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, BytesMut};
-
 use super::fields::{Spill, Text};
+use super::room::Room;
 use super::{Envelope, Fields, Head, Serialization};
 use crate::protocol::codes::LanguageCode;
 use crate::protocol::header::Decimal;
@@ -64,7 +63,8 @@ fn parse_replaced<'a>(bytes: &[u8]) -> Result<Head<'a>, JsonError> {
 
 fn parse_text(text: &str) -> Result<Head<'_>, JsonError> {
     let mut scanner = Scanner {
-        rest: text,
+        text,
+        at: 0,
         spill: Spill::default(),
     };
     let mut head = Head::empty(Serialization::Json);
@@ -95,25 +95,27 @@ fn parse_text(text: &str) -> Result<Head<'_>, JsonError> {
 }
 
 struct Scanner<'a> {
-    rest: &'a str,
+    text: &'a str,
+    /// How far the text is read.
+    at: usize,
     /// Where strings with escapes go.
     spill: Spill,
 }
 
 impl<'a> Scanner<'a> {
     fn skip_blank(&mut self) {
-        if self.peek().is_some_and(|byte| byte <= b' ') {
-            self.rest = self.rest.trim_ascii_start();
+        while self.peek().is_some_and(|byte| byte.is_ascii_whitespace()) {
+            self.skip(1);
         }
     }
 
     fn peek(&self) -> Option<u8> {
-        self.rest.as_bytes().first().copied()
+        self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Drops `count` bytes, which must be ASCII.
+    /// Passes over `count` bytes, which must be ASCII.
     fn skip(&mut self, count: usize) {
-        self.rest = self.rest.get(count..).unwrap_or_default();
+        self.at = self.at.saturating_add(count);
     }
 
     fn next(&mut self) -> Result<u8, JsonError> {
@@ -169,26 +171,36 @@ impl<'a> Scanner<'a> {
 
     /// Reads the rest of a string, its opening quote being consumed.
     fn string(&mut self) -> Result<Text<'a>, JsonError> {
-        let plain = plain_part(&mut self.rest)?;
-        if self.next()? == b'"' {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = special_at(rest).ok_or(JsonError::End)?;
+        let end = self.at.saturating_add(length);
+        let plain = self.text.get(self.at..end).ok_or(JsonError::End)?;
+        self.at = end.saturating_add(1);
+        if rest.get(length) == Some(&b'"') {
             return Ok(Text::Borrowed(plain));
         }
-        // It was a backslash: go on piece by piece into the spill buffer.
-        let rest = &mut self.rest;
-        self.spill.add(|text| {
+        self.escaped_string(plain)
+    }
+
+    /// Goes on behind the first backslash of a string, piece by piece into the spill buffer.
+    fn escaped_string(&mut self, plain: &str) -> Result<Text<'a>, JsonError> {
+        let mut rest = self.text.get(self.at..).unwrap_or_default();
+        let text = self.spill.add(|text| {
             // A header with escapes is mostly one with message properties.
             text.reserve(plain.len().saturating_add(256));
             text.push_str(plain);
             loop {
-                escape(rest, text)?;
-                text.push_str(plain_part(rest)?);
+                escape(&mut rest, text)?;
+                text.push_str(plain_part(&mut rest)?);
                 let closing = rest.starts_with('"');
-                *rest = rest.get(1..).ok_or(JsonError::End)?;
+                rest = rest.get(1..).ok_or(JsonError::End)?;
                 if closing {
                     return Ok(());
                 }
             }
-        })
+        })?;
+        self.at = self.text.len().saturating_sub(rest.len());
+        Ok(text)
     }
 
     /// A string as text, any other value as its source text, `null` as nothing.
@@ -204,8 +216,9 @@ impl<'a> Scanner<'a> {
     fn number(&mut self, name: &'static str) -> Result<i32, JsonError> {
         match self.text()? {
             Some(text) => {
-                let digits = self.spill.get(text).trim();
-                digits.parse().map_err(|_| JsonError::Number(name))
+                let digits = self.spill.get(text);
+                let number = digits.parse().or_else(|_| digits.trim().parse());
+                number.map_err(|_| JsonError::Number(name))
             }
             None => Ok(0),
         }
@@ -238,7 +251,7 @@ impl<'a> Scanner<'a> {
         if depth > DEPTH_MAX {
             return Err(JsonError::Depth);
         }
-        let start = self.rest;
+        let start = self.at;
         let deeper = depth.saturating_add(1);
         match self.peek().ok_or(JsonError::End)? {
             b'"' => {
@@ -248,17 +261,16 @@ impl<'a> Scanner<'a> {
             b'{' => self.object(|scanner, _| scanner.raw(deeper).map(|_| ()))?,
             b'[' => self.array(deeper)?,
             first => {
-                let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-                let bytes = self.rest.as_bytes().iter();
-                let length = bytes.take_while(|byte| inside(byte)).count();
+                let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
+                let bytes = self.text.as_bytes().iter().skip(self.at);
+                let length = bytes.take_while(|byte| inside(**byte)).count();
                 if length == 0 {
                     return Err(JsonError::Unexpected(first));
                 }
                 self.skip(length);
             }
         }
-        let used = start.len().saturating_sub(self.rest.len());
-        Ok(start.get(..used).unwrap_or_default())
+        Ok(self.text.get(start..self.at).unwrap_or_default())
     }
 
     fn array(&mut self, depth: usize) -> Result<(), JsonError> {
@@ -360,73 +372,95 @@ fn hex4(rest: &mut &str) -> Result<u16, JsonError> {
     let (digits, after) = rest.split_at_checked(4).ok_or(JsonError::End)?;
     *rest = after;
     let mut value = 0u16;
-    for digit in digits.bytes() {
-        let digit = char::from(digit).to_digit(16).ok_or(JsonError::Escape)?;
-        value = (value << 4) | u16::try_from(digit).map_err(|_| JsonError::Escape)?;
+    for byte in digits.bytes() {
+        let digit = match byte {
+            b'0'..=b'9' => byte.wrapping_sub(b'0'),
+            b'a'..=b'f' => byte.wrapping_sub(b'a' - 10),
+            b'A'..=b'F' => byte.wrapping_sub(b'A' - 10),
+            _ => return Err(JsonError::Escape),
+        };
+        value = (value << 4) | u16::from(digit);
     }
     Ok(value)
 }
 
-/// Appends the header in the key order of Apache's serializer (alphabetical).
+/// Writes the header in the key order of Apache's serializer (alphabetical).
 pub(super) fn write(
     envelope: &Envelope<'_>,
     write_fields: impl FnOnce(&mut dyn FnMut(&str, &str)),
-    out: &mut BytesMut,
+    out: &mut Room<'_>,
 ) {
-    out.put_slice(b"{\"code\":");
+    out.put(b"{\"code\":");
     put_number(envelope.code, out);
-    let mut separator: &[u8] = b",\"extFields\":{";
+    let mut any = false;
     write_fields(&mut |key, value| {
-        out.put_slice(separator);
+        out.put(if any { b"," } else { b",\"extFields\":{" });
         put_string(key, out);
-        out.put_u8(b':');
+        out.put(b":");
         put_string(value, out);
-        separator = b",";
+        any = true;
     });
-    if separator == b"," {
-        out.put_u8(b'}');
+    if any {
+        out.put(b"}");
     }
-    out.put_slice(b",\"flag\":");
+    out.put(b",\"flag\":");
     put_number(envelope.flag, out);
-    out.put_slice(b",\"language\":\"");
-    out.put_slice(envelope.language.name().as_bytes());
-    out.put_slice(b"\",\"opaque\":");
+    out.put(b",\"language\":\"");
+    out.put(envelope.language.name().as_bytes());
+    out.put(b"\",\"opaque\":");
     put_number(envelope.opaque, out);
     if let Some(remark) = envelope.remark {
-        out.put_slice(b",\"remark\":");
+        out.put(b",\"remark\":");
         put_string(remark, out);
     }
-    out.put_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    out.put(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
     put_number(envelope.version, out);
-    out.put_u8(b'}');
+    out.put(b"}");
 }
 
-fn put_number(value: i32, out: &mut BytesMut) {
-    out.put_slice(Decimal::new(value.into()).as_str().as_bytes());
+fn put_number(value: i32, out: &mut Room<'_>) {
+    if let Ok(digit @ 0..=9) = u8::try_from(value) {
+        return out.put(&[b'0'.wrapping_add(digit)]);
+    }
+    out.put(Decimal::new(value.into()).as_str().as_bytes());
+}
+
+fn needs_escape(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
 }
 
 /// Writes a JSON string as fastjson does: raw UTF-8, short escapes where JSON has them, else `\u00xx`.
-fn put_string(text: &str, out: &mut BytesMut) {
-    out.put_u8(b'"');
-    let mut rest = text.as_bytes();
-    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+fn put_string(text: &str, out: &mut Room<'_>) {
+    out.put(b"\"");
+    // All of it is looked at, whatever is found: that way it goes many bytes at a time.
+    let plain = !text
+        .bytes()
+        .fold(false, |any, byte| any | needs_escape(byte));
+    if plain {
+        out.put(text.as_bytes());
+    } else {
+        put_escaped(text.as_bytes(), out);
+    }
+    out.put(b"\"");
+}
+
+fn put_escaped(mut rest: &[u8], out: &mut Room<'_>) {
     while let Some((plain, tail)) = rest
         .iter()
-        .position(special)
+        .position(|byte| needs_escape(*byte))
         .and_then(|length| rest.split_at_checked(length))
     {
-        out.put_slice(plain);
+        out.put(plain);
         let Some((byte, after)) = tail.split_first() else {
             break;
         };
         put_escape(*byte, out);
         rest = after;
     }
-    out.put_slice(rest);
-    out.put_u8(b'"');
+    out.put(rest);
 }
 
-fn put_escape(byte: u8, out: &mut BytesMut) {
+fn put_escape(byte: u8, out: &mut Room<'_>) {
     let short = match byte {
         b'"' | b'\\' => byte,
         0x08 => b'b',
@@ -436,14 +470,14 @@ fn put_escape(byte: u8, out: &mut BytesMut) {
         0x0d => b'r',
         _ => {
             let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
-            out.put_slice(b"\\u00");
+            out.put(b"\\u00");
             for nibble in [byte >> 4, byte & 0xf] {
-                out.put_slice(digit(nibble).encode_utf8(&mut [0; 4]).as_bytes());
+                out.put(digit(nibble).encode_utf8(&mut [0; 4]).as_bytes());
             }
             return;
         }
     };
-    out.put_slice(&[b'\\', short]);
+    out.put(&[b'\\', short]);
 }
 
 #[cfg(test)]
@@ -548,12 +582,15 @@ mod tests {
 
     #[test]
     fn writes_as_fastjson_does() {
-        let mut out = BytesMut::new();
+        let mut bytes = [0; 512];
+        let mut out = Room::new(&mut bytes);
         let all: String = (0u8..0x80)
             .map(char::from)
             .chain(['\u{e9}', '\u{2028}'])
             .collect();
         put_string(&all, &mut out);
-        assert_eq!(out, serde_json::to_string(&all).unwrap());
+        let used = out.used();
+        let text = serde_json::to_string(&all).unwrap();
+        assert_eq!(&bytes[..used], text.as_bytes());
     }
 }

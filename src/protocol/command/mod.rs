@@ -9,12 +9,14 @@
 pub mod binary;
 mod fields;
 pub mod json;
+mod room;
 
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use self::fields::Fields;
+use self::room::Room;
 use super::codes::{LanguageCode, RequestCode, ResponseCode};
 use super::header::{FromFields, Header, HeaderError};
 
@@ -220,18 +222,29 @@ impl<'a> Envelope<'a> {
 
     fn encode_with(
         &self,
-        write_fields: impl FnOnce(&mut dyn FnMut(&str, &str)),
+        write_fields: impl Fn(&mut dyn FnMut(&str, &str)),
         body_len: usize,
         out: &mut BytesMut,
     ) {
-        // A header without long text fits; anything longer grows the buffer once or twice.
-        out.reserve(HEADER_USUAL);
         let frame_at = out.len();
-        out.put_u64(0);
         let serialization = self.fitting_serialization();
-        match serialization {
-            Serialization::Json => json::write(self, write_fields, out),
-            Serialization::Rocketmq => binary::write(self, write_fields, out),
+        let mut room_bytes = HEADER_USUAL;
+        loop {
+            let end = frame_at + room_bytes;
+            out.resize(end, 0);
+            let mut room = Room::new(out.get_mut(frame_at..).unwrap_or_default());
+            room.put(&[0; 8]);
+            match serialization {
+                Serialization::Json => json::write(self, &write_fields, &mut room),
+                Serialization::Rocketmq => binary::write(self, &write_fields, &mut room),
+            }
+            let used = room.used();
+            out.truncate(frame_at + used);
+            if used <= room_bytes {
+                break;
+            }
+            // A header with long text: once more, now that its length is known.
+            room_bytes = used;
         }
         patch_length(out, frame_at, body_len);
         patch_length(out, frame_at + 4, 0);
@@ -258,6 +271,7 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// A header without long text fits.
 const HEADER_USUAL: usize = 512;
 
 /// Writes, at `at`, the number of bytes after the word there, plus `more`.

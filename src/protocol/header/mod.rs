@@ -62,7 +62,7 @@ pub trait Value<'f>: Sized {
     fn read(text: &'f str) -> Option<Self>;
 
     /// Hands the value's text to `put`.
-    fn show(&self, put: &mut dyn FnMut(&str));
+    fn show(&self, put: impl FnOnce(&str));
 }
 
 impl<'f> Value<'f> for &'f str {
@@ -72,7 +72,7 @@ impl<'f> Value<'f> for &'f str {
         Some(text)
     }
 
-    fn show(&self, put: &mut dyn FnMut(&str)) {
+    fn show(&self, put: impl FnOnce(&str)) {
         put(self);
     }
 }
@@ -82,7 +82,7 @@ impl<'f> Value<'f> for i32 {
         text.parse().ok()
     }
 
-    fn show(&self, put: &mut dyn FnMut(&str)) {
+    fn show(&self, put: impl FnOnce(&str)) {
         put(Decimal::new((*self).into()).as_str());
     }
 }
@@ -92,7 +92,7 @@ impl<'f> Value<'f> for i64 {
         text.parse().ok()
     }
 
-    fn show(&self, put: &mut dyn FnMut(&str)) {
+    fn show(&self, put: impl FnOnce(&str)) {
         put(Decimal::new(*self).as_str());
     }
 }
@@ -103,7 +103,7 @@ impl<'f> Value<'f> for bool {
         Some(text.eq_ignore_ascii_case("true"))
     }
 
-    fn show(&self, put: &mut dyn FnMut(&str)) {
+    fn show(&self, put: impl FnOnce(&str)) {
         put(if *self { "true" } else { "false" });
     }
 }
@@ -214,11 +214,11 @@ macro_rules! headers {
     (@default default $default:expr) => { $default };
     (@write optional $value:expr, $key:literal, $put:ident) => {
         if let Some(value) = &$value {
-            $crate::protocol::header::Value::show(value, &mut |text| $put($key, text));
+            $crate::protocol::header::Value::show(value, |text| $put($key, text));
         }
     };
     (@write $presence:ident $value:expr, $key:literal, $put:ident) => {
-        $crate::protocol::header::Value::show(&$value, &mut |text| $put($key, text));
+        $crate::protocol::header::Value::show(&$value, |text| $put($key, text));
     };
     (@read required $value:ident, $key:literal) => {
         $value.ok_or($crate::protocol::header::HeaderError::Missing($key))?

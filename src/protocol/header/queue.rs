@@ -19,7 +19,7 @@ impl<'f> Value<'f> for BoundaryType {
         Some(if upper { Self::Upper } else { Self::Lower })
     }
 
-    fn show(&self, put: &mut dyn FnMut(&str)) {
+    fn show(&self, put: impl FnOnce(&str)) {
         put(match self {
             Self::Lower => "LOWER",
             Self::Upper => "UPPER",
