@@ -127,34 +127,47 @@ pub(crate) struct Topic {
 impl Topic {
     /// A queue to append to, made in the store if it is new.
     pub(crate) fn queue(&mut self, broker: &Broker, id: QueueId) -> Arc<Queue> {
+        let known = self.with_queue(broker, id);
+        let known = known.map(|(_, queue)| Arc::clone(queue));
+        known.unwrap_or_else(|| broker.queue(&self.name, id))
+    }
+
+    /// The same, lent beside the topic: the queue's count of references would be changed by all connections at once.
+    pub(crate) fn with_queue(
+        &mut self,
+        broker: &Broker,
+        id: QueueId,
+    ) -> Option<(&Self, &Arc<Queue>)> {
         let at = id.get() as usize;
-        if let Some(Some(known)) = self.queues.get(at)
-            && !known.is_gone()
-        {
-            return Arc::clone(known);
-        }
-        let queue = broker.queue(&self.name, id);
         if at >= self.queues.len() {
             self.queues.resize(at + 1, None);
         }
-        if let Some(place) = self.queues.get_mut(at) {
-            *place = Some(Arc::clone(&queue));
+        if let Some(place) = self.queues.get_mut(at)
+            && place.as_ref().is_none_or(|known| known.is_gone())
+        {
+            *place = Some(broker.queue(&self.name, id));
         }
-        queue
+        let known = self.queues.get(at)?.as_ref()?;
+        Some((self, known))
     }
 }
 
 /// The topics a connection uses, with their queues.
 pub(crate) struct TopicCache {
     map: Cached<TopicMap>,
-    known: HashMap<TopicName, Topic>,
+    known: Vec<Topic>,
+    places: HashMap<TopicName, usize>,
+    /// The place of the topic that was asked for last: it is asked for several times for each message.
+    latest: usize,
 }
 
 impl TopicCache {
     fn new(broker: &Broker) -> Self {
         Self {
             map: Cached::new(&broker.topic_map),
-            known: HashMap::new(),
+            known: Vec::new(),
+            places: HashMap::new(),
+            latest: 0,
         }
     }
 
@@ -162,26 +175,38 @@ impl TopicCache {
     pub(crate) fn refresh(&mut self, broker: &Broker) {
         if self.map.refresh(&broker.topic_map) || self.known.len() > TOPICS_MAX {
             self.known.clear();
+            self.places.clear();
         }
     }
 
     /// A topic by name.
     pub(crate) fn get(&mut self, broker: &Broker, name: &str) -> Option<&mut Topic> {
-        if !self.known.contains_key(name) {
-            let known = self.map.get().get_key_value(name);
-            let (name, config) = match known {
-                Some((name, config)) => (name.clone(), Arc::clone(config)),
-                None => (TopicName::stored(name), broker.light_topic(name)?),
+        let latest = self.known.get(self.latest);
+        if latest.is_none_or(|latest| latest.name.as_str() != name) {
+            self.latest = match self.places.get(name) {
+                Some(&place) => place,
+                None => self.add(broker, name)?,
             };
-            let topic = Topic {
-                put_nums: broker.stats.counter(StatsName::TopicPutNums, name.as_str()),
-                put_size: broker.stats.counter(StatsName::TopicPutSize, name.as_str()),
-                name,
-                config,
-                queues: Vec::new(),
-            };
-            self.known.insert(topic.name.clone(), topic);
         }
-        self.known.get_mut(name)
+        self.known.get_mut(self.latest)
+    }
+
+    /// Looks a topic up and keeps it; returns its place.
+    fn add(&mut self, broker: &Broker, name: &str) -> Option<usize> {
+        let known = self.map.get().get_key_value(name);
+        let (name, config) = match known {
+            Some((name, config)) => (name.clone(), Arc::clone(config)),
+            None => (TopicName::stored(name), broker.light_topic(name)?),
+        };
+        let place = self.known.len();
+        self.places.insert(name.clone(), place);
+        self.known.push(Topic {
+            put_nums: broker.stats.counter(StatsName::TopicPutNums, name.as_str()),
+            put_size: broker.stats.counter(StatsName::TopicPutSize, name.as_str()),
+            name,
+            config,
+            queues: Vec::new(),
+        });
+        Some(place)
     }
 }

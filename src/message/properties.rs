@@ -76,6 +76,34 @@ impl<'a> Properties<'a> {
     }
 }
 
+/// The pairs of properties that are text already, each with all its bytes, the last separator included where there is
+/// one. Pairs without a value are skipped.
+pub(crate) fn text_pairs(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    let mut rest = text;
+    iter::from_fn(move || {
+        loop {
+            let bytes = rest.as_bytes();
+            let at = bytes
+                .iter()
+                .position(|&byte| matches!(byte, NAME_END | PAIR_END))?;
+            let (name, behind) = rest.split_at_checked(at)?;
+            if bytes.get(at) == Some(&PAIR_END) {
+                rest = behind.get(1..).unwrap_or_default();
+                continue;
+            }
+            let behind = behind.get(1..).unwrap_or_default();
+            let end = behind.bytes().position(|byte| byte == PAIR_END);
+            let (value, behind) = behind.split_at_checked(end.unwrap_or(behind.len()))?;
+            let pair = rest;
+            rest = behind.get(1..).unwrap_or_default();
+            if !value.is_empty() {
+                let length = pair.len().saturating_sub(rest.len());
+                return Some((name, value, pair.get(..length).unwrap_or_default()));
+            }
+        }
+    })
+}
+
 /// Properties that can be changed. Names are unique; order is that of insertion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PropertiesBuf {
@@ -206,6 +234,27 @@ mod tests {
         let mut buf = PropertiesBuf::new();
         buf.set("a", "1\u{2}TAGS\u{1}x");
         assert_eq!(Properties::new(&buf.to_wire()).get("TAGS"), None);
+    }
+
+    #[test]
+    fn pairs_of_text_are_those_of_bytes() {
+        for sent in [
+            "a\u{1}1\u{2}b\u{1}é\u{2}",
+            "x\u{2}a\u{1}\u{2}b\u{1}2",
+            "",
+            "\u{1}",
+            "a\u{1}v\u{1}w\u{2}\u{2}",
+        ] {
+            let of_bytes: Vec<_> = Properties::new(sent.as_bytes()).iter().collect();
+            let of_text: Vec<_> = text_pairs(sent)
+                .map(|(name, value, _)| (name, value))
+                .collect();
+            assert_eq!(of_text, of_bytes, "{sent:?}");
+            for (name, value, pair) in text_pairs(sent) {
+                let whole = format!("{name}\u{1}{value}\u{2}");
+                assert!(pair == whole || format!("{pair}\u{2}") == whole, "{pair:?}");
+            }
+        }
     }
 
     proptest! {

@@ -253,7 +253,8 @@ pub(super) fn check(
     peer: &dyn std::fmt::Display,
 ) -> Result<bool, Refusal> {
     let accepting_from = options.start_accept_send_request_time_stamp;
-    if broker.clock.now_ms() < accepting_from {
+    // Hardly ever set, and the time is not asked for otherwise.
+    if accepting_from > 0 && broker.clock.now_ms() < accepting_from {
         return Err(Refusal::error(format!(
             "broker unable to service, until {accepting_from}"
         )));
@@ -433,11 +434,11 @@ fn push_one(
         (Timing::Now, None) => (None, message.queue_id),
     };
     let name = stored_in.as_ref().map_or(header.topic, TopicName::as_str);
-    let topic = session
+    let (topic, queue) = session
         .topics
         .get(broker, name)
+        .and_then(|topic| topic.with_queue(broker, queue_id))
         .ok_or_else(|| no_topic(name))?;
-    let queue = topic.queue(broker, queue_id);
     let draft = Draft {
         topic: topic.name.as_str(),
         queue_id: queue_id.to_wire(),
@@ -453,9 +454,9 @@ fn push_one(
     };
     let at = sends
         .group
-        .push(&draft, &queue)
+        .push(&draft, queue)
         .map_err(|_| illegal_message(options))?;
-    let touched = sends.touch(topic, &queue, queue_id);
+    let touched = sends.touch(topic, queue, queue_id);
     sends.pending.push(Pending {
         opaque: request.head.opaque,
         serialization: request.head.serialization,

@@ -6,7 +6,7 @@ use crate::base::QueueId;
 use crate::broker::Broker;
 use crate::broker::options::BrokerOptions;
 use crate::broker::timer::recall::RecallHandle;
-use crate::message::properties::write_pair;
+use crate::message::properties::{text_pairs, write_pair};
 use crate::message::{Properties, PropertiesBuf, names};
 
 const TIMER_NAMES: [&str; 3] = [
@@ -66,13 +66,17 @@ impl StoredProperties {
             ..Self::default()
         };
         out.clear();
-        for (name, value) in Properties::new(sent.as_bytes()).iter() {
+        for (name, value, pair) in text_pairs(sent) {
             match name {
                 // A receipt handle of POP means something to this broker only; the others are set below.
                 names::POP_CK | names::MSG_REGION | names::TRACE_ON | names::CLUSTER => continue,
                 _ => facts.note(name, value, texts),
             }
-            write_pair(out, name, value);
+            out.extend_from_slice(pair.as_bytes());
+            if !pair.ends_with('\u{2}') {
+                // The last separator may be missing.
+                out.push(2);
+            }
         }
         write_pair(out, names::MSG_REGION, &options.region_id);
         write_pair(
