@@ -1,18 +1,24 @@
 //! Answers that wait: until the disk and the slaves have what they speak of, or until the name servers know the topic
 //! they made.
 //!
-//! A connection hands each batch of sends over with the log position it ends at. One task per connection waits for the
-//! store's `flushed` mark and the `replicated` mark to pass it, in order; the connection itself goes on reading. What is
-//! not flushed in time is answered with `FLUSH_DISK_TIMEOUT`, what no slave has in time with `FLUSH_SLAVE_TIMEOUT`: the
-//! messages are stored, only not yet known to be safe. Of two troubles the slaves' is told, as in Apache.
+//! A connection hands each batch of sends over with the log position it ends at, and goes on reading. The batches of all
+//! connections stand in one line, in the order in which they came, and one task follows the store's `flushed` mark: one
+//! flush wakes that task once, and it answers everybody it has released. What waits for slaves too has a line of its own, so
+//! that a slave that is gone holds up nobody who need not wait for it. What is not flushed in time is answered with
+//! `FLUSH_DISK_TIMEOUT`, what no slave has in time with `FLUSH_SLAVE_TIMEOUT`: the messages are stored, only not yet known
+//! to be safe. Of two troubles the slaves' is told, as in Apache.
 //!
 //! Whatever else writes to the log and answers (acknowledgements, messages sent back, recalls, ...) waits in the same way,
 //! one by one: [`Broker::answer_when_safe`]. Nothing waits on a thread.
+//!
+//! Lock order: a line is a leaf.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Broker;
@@ -55,6 +61,23 @@ enum ReplicaWait {
 }
 
 impl Safety {
+    /// `SUCCESS`, or what keeps it from being safe, if nobody need wait any longer to know.
+    fn outcome(self, broker: &Broker) -> Option<ResponseCode> {
+        if let Some((end, _)) = self.flushed
+            && broker.store.flushed().get() < end.get()
+        {
+            return None;
+        }
+        match self.replicas {
+            None => Some(ResponseCode::SUCCESS),
+            Some(ReplicaWait::NoSlave) => Some(ResponseCode::SLAVE_NOT_AVAILABLE),
+            Some(ReplicaWait::Until(end, _)) => {
+                let there = broker.replication.replicated().get() >= end.get();
+                there.then_some(ResponseCode::SUCCESS)
+            }
+        }
+    }
+
     /// Waits; `SUCCESS`, or what kept it from being safe in time.
     pub(crate) async fn reached(self, broker: &Broker) -> ResponseCode {
         let mut code = ResponseCode::SUCCESS;
@@ -136,21 +159,106 @@ impl Broker {
     }
 }
 
-/// Answers batch after batch until the connection is over.
-pub(crate) async fn answer_flushed(
-    broker: Arc<Broker>,
+/// A batch that waits, and whom to answer.
+struct Waiting {
     channel: Arc<Channel>,
-    mut waits: mpsc::UnboundedReceiver<FlushWait>,
-) {
-    while let Some(wait) = waits.recv().await {
-        let code = match wait.safety {
-            Some(safety) => safety.reached(&broker).await,
-            None => ResponseCode::SUCCESS,
-        };
-        if let Some(ticket) = wait.route {
-            // The message is stored, whether or not a name server hears of its topic in time.
-            let _ = timeout(ROUTE_LIMIT, broker.registrar.done(ticket)).await;
+    safety: Safety,
+    sent: Sent,
+}
+
+/// Batches in the order in which they came.
+#[derive(Default)]
+struct Line {
+    batches: Mutex<VecDeque<Waiting>>,
+    filled: Notify,
+}
+
+/// All batches that wait for the disk or for slaves.
+#[derive(Default)]
+pub(crate) struct FlushWaits {
+    flushed: Line,
+    replicated: Line,
+}
+
+/// Which of the two lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LineOf {
+    /// Those that wait for the disk alone.
+    Flushed,
+    /// Those that wait for slaves too.
+    Replicated,
+}
+
+impl FlushWaits {
+    fn line(&self, which: LineOf) -> &Line {
+        match which {
+            LineOf::Flushed => &self.flushed,
+            LineOf::Replicated => &self.replicated,
         }
-        write_answers(&channel, &wait.sent, code);
+    }
+
+    fn add(&self, waiting: Waiting) {
+        let line = self.line(match waiting.safety.replicas {
+            Some(ReplicaWait::Until(..)) => LineOf::Replicated,
+            None | Some(ReplicaWait::NoSlave) => LineOf::Flushed,
+        });
+        let mut batches = line.batches.lock();
+        let was_empty = batches.is_empty();
+        batches.push_back(waiting);
+        drop(batches);
+        if was_empty {
+            line.filled.notify_one();
+        }
+    }
+}
+
+/// Sees to it that a batch is answered.
+pub(crate) fn answer_later(broker: &Arc<Broker>, channel: &Arc<Channel>, wait: FlushWait) {
+    let channel = Arc::clone(channel);
+    let FlushWait {
+        safety,
+        route,
+        sent,
+    } = wait;
+    match (safety, route) {
+        (Some(safety), None) => broker.flush_waits.add(Waiting {
+            channel,
+            safety,
+            sent,
+        }),
+        (None, None) => write_answers(&channel, &sent, ResponseCode::SUCCESS),
+        (safety, Some(ticket)) => {
+            let waiting = Arc::clone(broker);
+            broker.tasks.spawn(async move {
+                let code = match safety {
+                    Some(safety) => safety.reached(&waiting).await,
+                    None => ResponseCode::SUCCESS,
+                };
+                // The message is stored, whether or not a name server hears of its topic in time.
+                let _ = timeout(ROUTE_LIMIT, waiting.registrar.done(ticket)).await;
+                write_answers(&channel, &sent, code);
+            });
+        }
+    }
+}
+
+/// Answers the batches of a line for as long as the broker runs.
+pub(crate) async fn answer_line(broker: Arc<Broker>, which: LineOf) {
+    let line = broker.flush_waits.line(which);
+    loop {
+        let first = line.batches.lock().front().map(|first| first.safety);
+        let Some(first) = first else {
+            line.filled.notified().await;
+            continue;
+        };
+        let mut released = Some(first.reached(&broker).await);
+        while let Some(code) = released {
+            let Some(first) = line.batches.lock().pop_front() else {
+                break;
+            };
+            write_answers(&first.channel, &first.sent, code);
+            let next = line.batches.lock().front().map(|next| next.safety);
+            released = next.and_then(|safety| safety.outcome(&broker));
+        }
     }
 }

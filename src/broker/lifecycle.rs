@@ -13,6 +13,7 @@ use super::Broker;
 use super::clients::Clients;
 use super::controller::Member;
 use super::controller::group::await_role;
+use super::flush_wait::{FlushWaits, LineOf, answer_line};
 use super::groups::Groups;
 use super::handlers::pop;
 use super::handlers::pull::{self, ParkedPulls};
@@ -148,6 +149,9 @@ impl Broker {
         let tasks = &broker.tasks;
         tasks.spawn(pull::expire(Arc::clone(broker)));
         tasks.spawn(pop::expire(Arc::clone(broker)));
+        for which in [LineOf::Flushed, LineOf::Replicated] {
+            tasks.spawn(answer_line(Arc::clone(broker), which));
+        }
         // What writes messages by itself is for masters: a slave gets them from there.
         broker.start_replication();
         if broker.replication.took_over() {
@@ -240,6 +244,7 @@ impl Broker {
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
             parked: ParkedPulls::new(parked_max),
+            flush_waits: FlushWaits::default(),
             stats: Stats::default(),
             registrar: Registrar::new(),
             replication,

@@ -48,10 +48,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
 use self::clients::{Changed, Clients};
-use self::flush_wait::FlushWait;
+use self::flush_wait::FlushWaits;
 use self::groups::{GroupMap, Groups};
 use self::handlers::pull::{self, ParkedPulls};
 use self::kept::Kept;
@@ -62,7 +61,6 @@ use self::pop::PopState;
 use self::registration::Registrar;
 use self::replication::Replication;
 use self::schedule::Schedule;
-use self::session::Session;
 use self::settings::Settings;
 use self::snapshot::Snapshot;
 use self::stats::Stats;
@@ -110,6 +108,7 @@ pub(crate) struct Broker {
     clients: Mutex<Clients<Arc<Channel>>>,
     locks: Mutex<Locks>,
     parked: ParkedPulls,
+    flush_waits: FlushWaits,
     stats: Stats,
     registrar: Registrar,
     replication: Replication,
@@ -296,26 +295,6 @@ impl Broker {
             .group(group)
             .map(clients::ConsumerGroup::to_notify);
         self.notify_members(group, &members.unwrap_or_default());
-    }
-
-    /// Hands a batch to the connection's flush waiter, which is made with the first one.
-    fn wait_for_flush(
-        self: &Arc<Self>,
-        session: &mut Session,
-        channel: &Arc<Channel>,
-        wait: FlushWait,
-    ) {
-        let waits = session.flush_waits.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            self.tasks.spawn(flush_wait::answer_flushed(
-                Arc::clone(self),
-                Arc::clone(channel),
-                receiver,
-            ));
-            sender
-        });
-        // The waiter ends only with the broker; then nobody can be answered any more.
-        let _ = waits.send(wait);
     }
 
     /// Tells the members of a group that its membership changed.

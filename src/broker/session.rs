@@ -6,8 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::Broker;
 use super::groups::GroupMap;
 use super::handlers::send::SendBatch;
@@ -30,8 +28,6 @@ pub(crate) struct Session {
     groups: Cached<GroupMap>,
     pub(crate) sends: SendBatch,
     counters: HashMap<String, HashMap<String, Arc<GroupCounters>>>,
-    /// Where batches go that wait for the disk; made with the first one.
-    pub(crate) flush_waits: Option<mpsc::UnboundedSender<super::flush_wait::FlushWait>>,
 }
 
 impl Session {
@@ -42,7 +38,6 @@ impl Session {
             groups: Cached::new(&broker.group_map),
             sends: SendBatch::new(broker),
             counters: HashMap::new(),
-            flush_waits: None,
         }
     }
 

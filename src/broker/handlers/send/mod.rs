@@ -21,7 +21,7 @@ use self::properties::StoredProperties;
 use super::{FAQ, Refusal, Request};
 use crate::base::{GroupName, QueueId, TopicName};
 use crate::broker::Broker;
-use crate::broker::flush_wait::FlushWait;
+use crate::broker::flush_wait::{self, FlushWait};
 use crate::broker::options::BrokerOptions;
 use crate::broker::refusal::{append_refusal, illegal_message};
 use crate::broker::session::{Session, Topic, TopicCache};
@@ -848,7 +848,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             route,
             sent: later,
         };
-        broker.wait_for_flush(session, channel, wait);
+        flush_wait::answer_later(broker, channel, wait);
     }
     for touched in &session.sends.touched {
         broker.wake(&touched.topic, touched.queue_id);
