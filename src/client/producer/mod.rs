@@ -373,7 +373,11 @@ impl Producer {
             Err(error) => Err(error),
         };
         let result = answered.and_then(|reply| {
-            if SendStatus::of(reply.code).is_some() {
+            if let Some(status) = SendStatus::of(reply.code) {
+                if status == SendStatus::FlushSlaveTimeout {
+                    // A master whose slaves are silent may have been replaced by one of them.
+                    self.0.shared.routes.doubt(&parcel.topic);
+                }
                 Ok(reply)
             } else {
                 Err(refused(&address, "SEND_MESSAGE", &reply))
