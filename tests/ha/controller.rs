@@ -5,7 +5,7 @@
 //! controller needs a JDK and the jars in `ROCKETMQ_JAVA_LIB`.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -73,6 +73,69 @@ impl Drop for Apache {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Three controllers: ours.
+struct Ours {
+    root: PathBuf,
+    peers: String,
+    running: Vec<Option<NodeProcess>>,
+}
+
+impl Ours {
+    fn start(root: &Path) -> Self {
+        let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let peers: Vec<_> = ports
+            .iter()
+            .enumerate()
+            .map(|(id, port)| format!("n{id}-127.0.0.1:{port}"))
+            .collect();
+        let mut ours = Self {
+            root: root.to_owned(),
+            peers: peers.join(";"),
+            running: vec![None, None, None],
+        };
+        for at in 0..3 {
+            ours.start_one(at);
+        }
+        ours
+    }
+
+    fn start_one(&mut self, at: usize) {
+        let id = format!("n{at}");
+        let flags = [
+            "--role",
+            "controller",
+            "--controller-peers",
+            &self.peers,
+            "--controller-id",
+            &id,
+        ];
+        let node =
+            NodeProcess::start_with(&self.root.join(format!("controller-{at}")), &flags, &[]);
+        self.running[at] = Some(node);
+    }
+
+    /// As brokers are told.
+    fn addresses(&self) -> String {
+        let peers = self
+            .peers
+            .split(';')
+            .filter_map(|peer| peer.split_once('-'));
+        peers
+            .map(|(_, address)| address)
+            .collect::<Vec<_>>()
+            .join(";")
+    }
+
+    /// SIGKILL, and a new start.
+    fn fail(&mut self, at: usize) {
+        if let Some(node) = self.running[at].take() {
+            node.kill();
+        }
+        self.start_one(at);
     }
 }
 
@@ -159,7 +222,7 @@ fn settled(trio: &[Member], name_server: SocketAddr) -> usize {
 }
 
 #[allow(clippy::print_stdout, reason = "figures of a test")]
-fn fail_at_random(controllers: &str, root: &Path) {
+fn fail_at_random(controllers: &str, root: &Path, mut beside: impl FnMut(&mut Numbers)) {
     let rounds = setting("RMQ_CONTROLLER_ROUNDS", 3);
     let seed = setting("RMQ_HA_SEED", 1);
     let mut numbers = Numbers(seed);
@@ -187,6 +250,7 @@ fn fail_at_random(controllers: &str, root: &Path) {
             _ => master,
         };
         let freeze = numbers.below(2) == 0;
+        beside(&mut numbers);
         let begun = Instant::now();
         if freeze {
             trio[victim].freeze();
@@ -252,5 +316,18 @@ fn apaches_controller_finds_another_master() {
     let root = tempfile::tempdir().unwrap();
     let controller = Apache::start(root.path());
     let address = format!("127.0.0.1:{}", controller.port);
-    fail_at_random(&address, root.path());
+    fail_at_random(&address, root.path(), |_| {});
+}
+
+#[test]
+fn another_broker_becomes_master_by_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let mut controllers = Ours::start(root.path());
+    let addresses = controllers.addresses();
+    fail_at_random(&addresses, root.path(), |numbers| {
+        // Now and then a controller fails as well, it may be the one that leads.
+        if numbers.below(3) == 0 {
+            controllers.fail(usize::try_from(numbers.below(3)).unwrap());
+        }
+    });
 }
