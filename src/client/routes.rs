@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -25,6 +25,8 @@ use super::route::Route;
 
 /// The most queues a topic gets that is created by a send (`DefaultMQProducer.defaultTopicQueueNums`).
 pub(crate) const NEW_TOPIC_QUEUES: u32 = 4;
+/// A route is not doubted before it is this old.
+pub(crate) const BELIEVED: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -43,6 +45,7 @@ struct Cached {
     provisional: bool,
     /// A broker on it did not answer: whoever wants it next looks first whether it still holds.
     doubted: bool,
+    fetched: Instant,
 }
 
 impl Routes {
@@ -135,10 +138,11 @@ impl Routes {
         self.table.lock().get(topic).cloned()
     }
 
-    /// A broker on this route did not answer; another may have taken its place.
+    /// A broker on this route did not answer; another may have taken its place. What was just fetched is believed, so
+    /// that a broker which stays away does not cost a look at the route with every message.
     pub(crate) fn doubt(&self, topic: &TopicName) {
         if let Some(cached) = self.table.lock().get_mut(topic) {
-            cached.doubted = true;
+            cached.doubted = cached.fetched.elapsed() >= BELIEVED;
         }
     }
 
@@ -174,6 +178,7 @@ impl Routes {
             route: Arc::clone(route),
             provisional,
             doubted: false,
+            fetched: Instant::now(),
         };
         self.table.lock().insert(route.topic.clone(), cached);
     }

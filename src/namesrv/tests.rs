@@ -656,13 +656,13 @@ async fn a_broker_hears_at_its_own_port_that_a_smaller_id_has_come() {
         }
         assert!(heard.read_buf(&mut bytes).await.unwrap() > 0);
     };
-    let (head, _) = frame.parse().unwrap();
+    let (command, _) = frame.parse().unwrap();
     assert_eq!(
-        head.request_code(),
+        command.request_code(),
         RequestCode::NOTIFY_MIN_BROKER_ID_CHANGE
     );
     let told: crate::protocol::header::namesrv::NotifyMinBrokerIdChangeRequestHeader<'_> =
-        head.header().unwrap();
+        command.header().unwrap();
     assert_eq!(told.min_broker_id, Some(0));
     assert_eq!(told.min_broker_addr, Some("10.0.0.1:10911"));
     assert_eq!(told.ha_broker_addr, Some("10.0.0.1:10912"));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::*;
+use crate::client::routes::BELIEVED;
 use crate::message::names;
 
 const SEND: RequestCode = RequestCode::SEND_MESSAGE_V2;
@@ -119,7 +120,7 @@ async fn a_missing_answer_is_not_tried_elsewhere() {
     assert_eq!(a.seen(SEND).len() + b.seen(SEND).len(), 1);
 }
 
-/// A broker that is gone costs one refused connection, and nobody asks the name server in between.
+/// A broker that is gone costs one refused connection, and a look now and then whether another has taken its place.
 #[tokio::test]
 async fn a_dead_broker_is_passed_over_at_once() {
     let gone = Peer::start(|_, _| Some(sent())).await;
@@ -129,14 +130,16 @@ async fn a_dead_broker_is_passed_over_at_once() {
     let names = name_server(&["T"], 4, &[dead, b.address()]).await;
     let client = connect(&names).await;
     let producer = producer(&client);
+    let begun = Instant::now();
     for _ in 0..8 {
         let receipt = producer.send(Message::new("T", "x")).await.unwrap();
         assert_eq!(receipt.queue.broker.as_str(), "b");
     }
+    let looks = begun.elapsed().as_millis() / BELIEVED.as_millis();
     assert_eq!(b.seen(SEND).len(), 8);
     let asked = names.seen(RequestCode::GET_ROUTEINFO_BY_TOPIC);
     let about_t = asked.iter().filter(|seen| seen.fields["topic"] == "T");
-    assert_eq!(about_t.count(), 1);
+    assert!(about_t.count() as u128 <= 1 + looks, "{asked:?}");
 }
 
 #[tokio::test]
