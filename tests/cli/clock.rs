@@ -1,6 +1,5 @@
 //! `rmq serve --virtual-clock` and `rmq clock`.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
@@ -20,10 +19,7 @@ fn serve(flags: &[&str]) -> (Node, String) {
     let mut command = rmq(["serve", "--ephemeral", "--port", "0", "--broker-port", "0"]);
     command.args(flags).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.as_mut().unwrap());
-    output.read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
+    let ready: Value = serde_json::from_str(&super::first_line(&mut child)).unwrap();
     assert_eq!(ready["virtualClock"], !flags.is_empty());
     (Node(child), ready["namesrv"].as_str().unwrap().to_owned())
 }

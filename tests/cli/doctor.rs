@@ -1,6 +1,5 @@
 //! `rmq doctor`, `rmq why` and `rmq trace` against nodes of ours, as people and scripts see them.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{rmq, stderr, stdout};
+use super::{first_line, rmq, stderr, stdout};
 
 /// The disk of the machine that runs the tests may be rather full.
 const ANY_DISK: &str = "diskMaxUsedSpaceRatio=95";
@@ -27,11 +26,7 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready = serde_json::from_str(&line).unwrap();
+        let ready = serde_json::from_str(&first_line(&mut child)).unwrap();
         Self { child, ready }
     }
 

@@ -28,7 +28,8 @@ mod wait;
 mod support;
 
 use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
 /// `rmq` without anything of this machine's environment that could change what it prints.
 fn rmq<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
@@ -49,6 +50,15 @@ fn rmq<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
 
 fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     rmq(args).output().unwrap()
+}
+
+/// The first line on a child's piped stdout: with `serve`, what says that it is ready; empty if it ended before.
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    line
 }
 
 fn stdout(output: &Output) -> String {

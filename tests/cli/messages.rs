@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::{rmq, stderr, stdout};
+use super::{first_line, rmq, stderr, stdout};
 
 /// A running `rmq serve` on free ports, killed with the test.
 pub(super) struct Node {
@@ -28,11 +28,7 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
+        let ready: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
         let namesrv = ready["namesrv"].as_str().unwrap().to_owned();
         Self {
             child,

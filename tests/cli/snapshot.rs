@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use super::messages::{code, objects};
-use super::{rmq, run, stderr, stdout};
+use super::{first_line, rmq, run, stderr, stdout};
 
 /// A node on a directory that outlives it.
 struct Kept {
@@ -34,11 +34,7 @@ impl Kept {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
+        let ready: Value = serde_json::from_str(&first_line(&mut child)).unwrap();
         Self {
             child,
             namesrv: ready["namesrv"].as_str().unwrap().to_owned(),

@@ -19,7 +19,7 @@ use rmq::protocol::header::NoHeader;
 
 use crate::SETTINGS;
 use crate::group::{LIMIT, Member, assert_same_log, wait_for};
-use crate::majority::{Traffic, assert_none_lost, setting};
+use crate::majority::{Traffic, assert_none_lost, await_alike, setting};
 use crate::support::node::NodeProcess;
 use crate::support::numbers::Numbers;
 use crate::support::wire::Wire;
@@ -277,12 +277,7 @@ fn fail_at_random(controllers: &str, root: &Path, mut beside: impl FnMut(&mut Nu
     let master = settled(&trio, at);
     drop(finder);
     let (acknowledged, consumed) = traffic.end();
-    for member in &trio {
-        wait_for("all have everything", || {
-            let (one, other) = (member.status(), trio[master].status());
-            (one.log_end == other.log_end && one.committed == other.committed).then_some(())
-        });
-    }
+    await_alike(&trio, master);
     assert_none_lost(&trio[master], &acknowledged, &consumed);
     let epoch = trio[master].status().epoch;
     for member in &mut trio {

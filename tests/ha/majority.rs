@@ -268,6 +268,16 @@ fn any_broker_may_die_at_any_time_with_every_message_on_the_disks() {
     kill_at_random(&["flushDiskType=SYNC_FLUSH"]);
 }
 
+/// Waits until all have what the master has, and know the same of it to be committed.
+pub(crate) fn await_alike(trio: &[Member], master: usize) {
+    for member in trio {
+        wait_for("all have everything", || {
+            let (one, other) = (member.status(), trio[master].status());
+            (one.log_end == other.log_end && one.committed == other.committed).then_some(())
+        });
+    }
+}
+
 /// Everything that was acknowledged or consumed is where it was.
 pub(crate) fn assert_none_lost(master: &Member, acknowledged: &Places, consumed: &Places) {
     let mut final_view = Places::new();
@@ -330,12 +340,7 @@ fn kill_at_random(more: &[&'static str]) {
         }
     }
     let (acknowledged, consumed) = traffic.end();
-    for member in &trio {
-        wait_for("all have everything", || {
-            let (one, other) = (member.status(), trio[master].status());
-            (one.log_end == other.log_end && one.committed == other.committed).then_some(())
-        });
-    }
+    await_alike(&trio, master);
     assert_none_lost(&trio[master], &acknowledged, &consumed);
     for member in &mut trio {
         member.stop();
