@@ -384,10 +384,7 @@ impl BrokerOptions {
 
     /// The controllers, in the order given.
     pub(crate) fn controllers(&self) -> impl Iterator<Item = &str> {
-        self.controller_addr
-            .split(';')
-            .map(str::trim)
-            .filter(|address| !address.is_empty())
+        addresses(&self.controller_addr)
     }
 
     /// The tick of the timer, in milliseconds.
@@ -407,10 +404,7 @@ impl BrokerOptions {
 
     /// The name servers, in the order given.
     pub(crate) fn name_servers(&self) -> impl Iterator<Item = &str> {
-        self.namesrv_addr
-            .split(';')
-            .map(str::trim)
-            .filter(|address| !address.is_empty())
+        addresses(&self.namesrv_addr)
     }
 
     /// Sets one setting from its text form.
@@ -618,6 +612,13 @@ fn show_delay_levels(levels_ms: &[i64]) -> String {
         format!("{}{unit}", ms / factor)
     };
     levels_ms.iter().map(show).collect::<Vec<_>>().join(" ")
+}
+
+/// The addresses of a setting that separates them by semicolons.
+fn addresses(list: &str) -> impl Iterator<Item = &str> {
+    list.split(';')
+        .map(str::trim)
+        .filter(|address| !address.is_empty())
 }
 
 #[cfg(test)]

@@ -14,11 +14,15 @@ mod cut;
 mod restore;
 mod save;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
+use self::archive::{Head, Manifest};
 use super::Context;
 use super::exit::{CliError, Exit};
 use super::output::Column;
+use super::times::show_time;
 
 const STATUS_COLUMNS: &[Column] = &[
     Column::new("file", "FILE").name(),
@@ -130,4 +134,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Action::Restore(args) => restore::run(args, context),
         Action::Status(args) => restore::status(args, context),
     }
+}
+
+/// The row of a snapshot in which everything is as its manifest says.
+fn show_sound(
+    file: &Path,
+    packed: u64,
+    head: &Head,
+    manifest: &Manifest,
+    context: &Context,
+) -> Result<(), CliError> {
+    let row = json!({
+        "file": file.display().to_string(),
+        "createdTime": show_time(head.created_timestamp, context.global.utc),
+        "running": head.running,
+        "files": manifest.files.len(),
+        "bytes": manifest.files.iter().map(|file| file.bytes).sum::<u64>(),
+        "packedBytes": packed,
+        "logEnd": manifest.log_end,
+        "sound": true,
+        "source": head.source,
+        "rmq": head.rmq,
+        "version": head.rmq_snapshot,
+        "createdTimestamp": head.created_timestamp,
+    });
+    context.output.rows(STATUS_COLUMNS, [row])?;
+    Ok(())
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tar::EntryType;
 
 use super::archive::{Entry, HEAD, Hashing, Head, MANIFEST, Manifest};
-use super::{FILE_COLUMNS, RestoreArgs, STATUS_COLUMNS, StatusArgs};
+use super::{FILE_COLUMNS, RestoreArgs, STATUS_COLUMNS, StatusArgs, show_sound};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::inspect::watch::Stop;
@@ -58,21 +58,7 @@ pub(super) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, CliEr
         }
     };
     let Checked { head, manifest } = checked;
-    let row = json!({
-        "file": args.file.display().to_string(),
-        "createdTime": show_time(head.created_timestamp, context.global.utc),
-        "running": head.running,
-        "files": manifest.files.len(),
-        "bytes": manifest.files.iter().map(|file| file.bytes).sum::<u64>(),
-        "packedBytes": packed,
-        "logEnd": manifest.log_end,
-        "sound": true,
-        "source": head.source,
-        "rmq": head.rmq,
-        "version": head.rmq_snapshot,
-        "createdTimestamp": head.created_timestamp,
-    });
-    context.output.rows(STATUS_COLUMNS, [row])?;
+    show_sound(&args.file, packed, &head, &manifest, context)?;
     Ok(Exit::Ok)
 }
 

@@ -11,12 +11,11 @@ use tar::{Builder, Header};
 
 use super::archive::{Entry, HEAD, Hashing, Head, MANIFEST, Manifest, VERSION};
 use super::cut::{self, PHASES, Part};
-use super::{FILE_COLUMNS, STATUS_COLUMNS, SaveArgs};
+use super::{FILE_COLUMNS, SaveArgs, show_sound};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::inspect::watch::Stop;
 use crate::cli::output::{Progress, Unit, human_bytes};
-use crate::cli::times::show_time;
 use crate::store::View;
 use crate::store::error::StoreError;
 use crate::store::layout::Layout;
@@ -92,26 +91,9 @@ fn tell(
     manifest: &Manifest,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     let stored: u64 = manifest.files.iter().map(|file| file.stored_bytes).sum();
     let packed = std::fs::metadata(file)?.len();
-    context.output.rows(
-        STATUS_COLUMNS,
-        [json!({
-            "file": file.display().to_string(),
-            "createdTime": show_time(head.created_timestamp, context.global.utc),
-            "running": head.running,
-            "files": manifest.files.len(),
-            "bytes": bytes,
-            "packedBytes": packed,
-            "logEnd": manifest.log_end,
-            "sound": true,
-            "source": head.source,
-            "rmq": head.rmq,
-            "version": head.rmq_snapshot,
-            "createdTimestamp": head.created_timestamp,
-        })],
-    )?;
+    show_sound(file, packed, head, manifest, context)?;
     let how = if head.running {
         "of a running broker"
     } else {
