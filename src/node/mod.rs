@@ -556,32 +556,26 @@ fn tell_recovery(report: &RecoveryReport) {
 }
 
 fn start_http(options: &NodeOptions) -> Result<Option<(HttpServer, Arc<Watched>)>, NodeError> {
-    let Some(claim) = http_claim(options)? else {
-        return Ok(None);
-    };
     let watched = Arc::new(Watched::default());
-    Ok(Some((
-        HttpServer::start(claim, Arc::clone(&watched))?,
-        watched,
-    )))
-}
-
-/// The port for those who watch the node. One that was not asked for is done without if somebody else has it.
-fn http_claim(options: &NodeOptions) -> Result<Option<Claim>, NodeError> {
-    match options.http {
-        HttpPort::Off => Ok(None),
-        HttpPort::At(port) => Claim::new(options.listen, port, "--http").map(Some),
-        HttpPort::Usual if options.told.wait => {
-            Claim::new(options.listen, config::USUAL_HTTP_PORT, "--http").map(Some)
-        }
-        HttpPort::Usual => {
-            let claim = Claim::new(options.listen, config::USUAL_HTTP_PORT, "--http");
-            if let Err(error) = &claim {
+    let start = |port| {
+        let claim = Claim::new(options.listen, port, "--http")?;
+        HttpServer::start(claim, Arc::clone(&watched))
+    };
+    let server = match options.http {
+        HttpPort::Off => return Ok(None),
+        HttpPort::At(port) => start(port)?,
+        HttpPort::Usual if options.told.wait => start(config::USUAL_HTTP_PORT)?,
+        // Not asked for: done without if somebody else has the port. Of two nodes that start together both can bind it,
+        // and only one can listen.
+        HttpPort::Usual => match start(config::USUAL_HTTP_PORT) {
+            Ok(server) => server,
+            Err(error) => {
                 tracing::info!("no /metrics and /readyz: {error}");
+                return Ok(None);
             }
-            Ok(claim.ok())
-        }
-    }
+        },
+    };
+    Ok(Some((server, watched)))
 }
 
 fn serve<S: remoting::Service>(claim: Claim, service: Arc<S>) -> Result<Server, NodeError> {
