@@ -268,15 +268,19 @@ async fn the_directory_of_a_controller_is_its_own_groups() {
     );
 }
 
-/// Whichever of the controllers leads, once one does that can be reached.
+/// Whichever of the controllers leads, once all that run agree on it: a leader of the first moments may be outvoted.
 async fn leader(all: &[Option<Running>]) -> usize {
     let some_leads = async {
         loop {
             let running = all.iter().enumerate();
-            let mut running = running.filter_map(|(at, one)| Some((at, one.as_ref()?)));
-            let leads = |one: &Running| one.controller.consensus.leadership().is_own;
-            if let Some((at, _)) = running.find(|(_, one)| leads(one)) {
-                return at;
+            let seen: Vec<_> = running
+                .filter_map(|(at, one)| Some((at, one.as_ref()?.controller.consensus.leadership())))
+                .collect();
+            let agreed = seen
+                .iter()
+                .all(|(_, one)| one.leader.is_some() && one.term == seen[0].1.term);
+            if let Some((at, _)) = seen.iter().find(|(_, one)| agreed && one.is_own) {
+                return *at;
             }
             tokio::task::yield_now().await;
         }
