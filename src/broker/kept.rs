@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use crate::protocol::fastjson;
-use crate::store::config_file;
+use crate::sys::config_file;
 
 /// Why a file under `config/` cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -1,20 +1,20 @@
 //! Names and values that administrators keep in the name server, saved in `kvConfig.json`.
 //!
 //! The file is Apache's: `{"configTable":{namespace:{key:value}}}`, with the content before the last change in
-//! `kvConfig.json.bak`. It is replaced by renaming, so there is always one whole file; a file that is missing or
-//! unreadable is made good from the `.bak`.
+//! `kvConfig.json.bak`. There is always one whole file; one that is missing, empty or unreadable is made good from the
+//! `.bak`.
 //!
 //! Lock order: `saving`, then `table`. Nothing else is locked meanwhile.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
 use crate::protocol::body::lists::KVConfigSerializeWrapper as Table;
 use crate::protocol::fastjson::{self, BodyError};
+use crate::sys::config_file;
 
 /// The namespace of order confs: topic, `brokerA:4;brokerB:4`.
 pub(super) const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
@@ -95,65 +95,39 @@ impl KvConfig {
         };
         let _saving = self.saving.lock();
         let json = fastjson::to_wire(&*self.table.lock()).map_err(io::Error::other)?;
-        replace(path, &json)
+        config_file::write_atomic(path, &json)
     }
 }
 
 fn load(path: &Path) -> Result<Table, KvError> {
-    let damage = match read(path) {
-        Ok(Some(Ok(table))) => return Ok(table),
-        Ok(Some(Err(damage))) => Some(damage),
-        Ok(None) => None,
-        Err(source) => {
-            let path = path.to_owned();
-            return Err(KvError::Io { path, source });
-        }
+    let io_error = |source| KvError::Io {
+        path: path.to_owned(),
+        source,
     };
-    if let Ok(Some(Ok(table))) = read(&beside(path, ".bak")) {
-        tracing::warn!(path = %path.display(), "missing or damaged, taking its .bak");
-        return Ok(table);
-    }
-    match damage {
-        None => Ok(Table::default()),
-        Some(source) => Err(KvError::Damaged {
+    let Some(bytes) = config_file::read(path).map_err(io_error)? else {
+        return Ok(Table::default());
+    };
+    let source = match fastjson::from_slice(&bytes) {
+        Ok(table) => return Ok(table),
+        Err(source) => source,
+    };
+    let backup = config_file::read_backup(path).map_err(io_error)?;
+    match backup.map(|bytes| fastjson::from_slice(&bytes)) {
+        Some(Ok(table)) => {
+            tracing::warn!(path = %path.display(), "damaged, taking its .bak");
+            Ok(table)
+        }
+        _ => Err(KvError::Damaged {
             path: path.to_owned(),
             source,
         }),
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Result<Table, BodyError>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(fastjson::from_slice(&bytes))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Puts `content` in the place of the file; what was there is the `.bak` from now on.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let fresh = beside(path, ".tmp");
-    let mut file = fs::File::create(&fresh)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    match fs::rename(path, beside(path, ".bak")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::rename(&fresh, path)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -171,7 +145,7 @@ mod tests {
             r#"{"configTable":{"ORDER_TOPIC_CONFIG":{"T":"broker-a:8"},"PROJECT_CONFIG":{"10.0.0.1":"x"}}}"#
         );
         assert_eq!(
-            fs::read_to_string(beside(&path, ".bak")).unwrap(),
+            fs::read_to_string(config_file::backup_of(&path)).unwrap(),
             r#"{"configTable":{"ORDER_TOPIC_CONFIG":{"T":"broker-a:4"}}}"#
         );
 
@@ -194,7 +168,11 @@ mod tests {
         fs::write(&path, b"\0garbage").unwrap();
         let error = KvConfig::open(Some(path.clone())).unwrap_err().to_string();
         assert!(error.contains("kvConfig.json"), "{error}");
-        fs::write(beside(&path, ".bak"), br#"{"configTable":{"n":{"k":"v"}}}"#).unwrap();
+        fs::write(
+            config_file::backup_of(&path),
+            br#"{"configTable":{"n":{"k":"v"}}}"#,
+        )
+        .unwrap();
         let kv = KvConfig::open(Some(path)).unwrap();
         assert_eq!(kv.get("n", "k").unwrap(), "v");
     }

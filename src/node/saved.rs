@@ -14,7 +14,7 @@ use crate::protocol::body::offset::{
     ConsumerOffsetSerializeWrapper, DelayOffsetSerializeWrapper, QueueOffsets,
 };
 use crate::protocol::fastjson;
-use crate::store::config_file;
+use crate::sys::config_file;
 
 const CONSUMER_OFFSETS: &str = "consumerOffset.json";
 

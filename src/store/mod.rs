@@ -13,7 +13,6 @@
 //! Lock order: the writer's tail, then the table of queues, then a queue's memory, then lists of files. Workers' own locks come before all.
 
 pub mod checkpoint;
-pub mod config_file;
 pub(crate) mod cut;
 pub(crate) mod dispatch;
 pub(crate) mod error;

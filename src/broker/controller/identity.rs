@@ -10,7 +10,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::store::config_file;
+use crate::sys::config_file;
 
 /// The file's name in the store directory, as in Apache.
 const FILE: &str = "brokerIdentity";

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::reserve::Reserve;
 use crate::protocol::ha::switch::Epoch;
-use crate::store::config_file;
+use crate::sys::config_file;
 
 /// The file's name, beside the commit log's directory, as in Apache.
 const FILE: &str = "epochFileCheckpoint";

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::store::config_file;
+use crate::sys::config_file;
 
 /// The file's name under `config/`.
 const FILE: &str = "rmqReserve";

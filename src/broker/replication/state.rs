@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::BrokerRole;
 use super::reserve::Reserve;
 use crate::broker::options::BrokerOptions;
-use crate::store::config_file;
+use crate::sys::config_file;
 
 /// The file's name under `config/`.
 const FILE: &str = "rmqReplication.json";

@@ -10,7 +10,7 @@ use crate::broker::kept;
 use crate::broker::topics::next_version;
 use crate::protocol::body::topic_config::DataVersion;
 use crate::protocol::fastjson;
-use crate::store::config_file;
+use crate::sys::config_file;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -8,8 +8,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::config_file;
 use crate::store::timer::format::Check;
+use crate::sys::config_file;
 
 /// The file's name under `config/`: a checkpoint in the form of `timercheck`, whose own number is where in the log copies
 /// may lie of which it does not know.

@@ -1,4 +1,4 @@
-//! The files in `config/`: topics, groups, offsets, delays. Written so that a crash leaves the old or the new one whole.
+//! Files that are replaced as a whole: tables, positions, settings. A crash leaves the old or the new one.
 //!
 //! As in Apache (`ConfigManager`, `MixAll.string2File`): what the file held before the last change is kept beside it
 //! with `.bak` added, and is read when the file itself is missing or empty. Absent on purpose: what is in them.
@@ -7,17 +7,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::sys::platform;
+use super::platform;
 
 /// The name of the file that holds what was there before.
-pub fn backup_of(path: &Path) -> PathBuf {
+pub(crate) fn backup_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".bak");
     name.into()
 }
 
 /// What the file holds, or, if it is missing or empty, what its backup does. `None` when there is neither.
-pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match read_one(path)? {
         Some(bytes) => Ok(Some(bytes)),
         None => read_one(&backup_of(path)),
@@ -25,8 +25,14 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// What the backup holds, for when the file itself makes no sense.
-pub fn read_backup(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_backup(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_one(&backup_of(path))
+}
+
+/// A bare name lies in the working directory.
+fn dir_of(path: &Path) -> &Path {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    dir.unwrap_or(Path::new("."))
 }
 
 fn read_one(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -38,8 +44,8 @@ fn read_one(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces what the file holds; the old content goes to the backup. Makes the directory when it is absent.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = dir_of(path);
     std::fs::create_dir_all(dir)?;
     if let Some(old) = read_one(path)? {
         replace(&backup_of(path), &old)?;
@@ -50,8 +56,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Replaces what the file holds without waiting for the disk; a crash of the process loses nothing, one of the machine can.
 /// With `keep` what the file held becomes the backup, so it must be on the disk then: see [`sync`].
-pub fn write_soon(path: &Path, bytes: &[u8], keep: bool) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+pub(crate) fn write_soon(path: &Path, bytes: &[u8], keep: bool) -> io::Result<()> {
+    let dir = dir_of(path);
     std::fs::create_dir_all(dir)?;
     if keep && read_one(path)?.is_some() {
         // Until the new file is there, the backup is what is read.
@@ -63,17 +69,17 @@ pub fn write_soon(path: &Path, bytes: &[u8], keep: bool) -> io::Result<()> {
 }
 
 /// An empty file to which changes are appended until the next [`write_soon`].
-pub fn new_journal(path: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+pub(crate) fn new_journal(path: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(dir_of(path))?;
     let new = OpenOptions::new().append(true).create(true).open(path)?;
     new.set_len(0)?;
     Ok(new)
 }
 
 /// Waits until what was written is on the disk.
-pub fn sync(path: &Path) -> io::Result<()> {
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
     platform::open_write(path)?.sync_all()?;
-    platform::sync_dir(path.parent().unwrap_or(Path::new(".")))
+    platform::sync_dir(dir_of(path))
 }
 
 fn temporary_of(path: &Path) -> PathBuf {
@@ -125,5 +131,6 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
         assert_eq!(backup_of(&path), dir.path().join("config/topics.json.bak"));
+        assert_eq!(dir_of(Path::new("topics.json")), Path::new("."));
     }
 }
