@@ -93,7 +93,8 @@ impl Broker {
         options: BrokerOptions,
         clock: Clock,
     ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
-        Self::start_in(options, clock, None)
+        let settings = Settings::new(None, clock.now_ms());
+        Self::start_in(options, clock, None, Arc::new(settings))
     }
 
     /// Opens the store and the tables, and starts the broker's tasks. Needs a tokio runtime; blocks while the store
@@ -103,9 +104,11 @@ impl Broker {
         mut options: BrokerOptions,
         clock: Clock,
         member: Option<Arc<Member>>,
+        settings: Arc<Settings>,
     ) -> Result<(Arc<Self>, RecoveryReport), BrokerError> {
         // A bad address is told before the store is opened.
         store_host(&options)?;
+        settings.apply(&mut options);
         let state = StateFile::open(&options.store.dir).map_err(BrokerError::Replication)?;
         let configured = options.broker_role;
         state.saved().apply(&mut options);
@@ -128,7 +131,7 @@ impl Broker {
             Replication::open(&options, configured, state, &store, damaged, member.clone());
         let broker = replicated
             .map_err(BrokerError::Replication)
-            .and_then(|replication| Self::assemble(options, clock, store, replication))
+            .and_then(|replication| Self::assemble(options, clock, store, replication, settings))
             .map(Arc::new)
             .and_then(|broker| broker.begin(report.clean).map(|()| broker))
             .inspect_err(|_| {
@@ -176,6 +179,7 @@ impl Broker {
         clock: Clock,
         store: Arc<Store>,
         replication: Replication,
+        settings: Arc<Settings>,
     ) -> Result<Self, BrokerError> {
         let store_host = store_host(&options)?;
         let now_ms = clock.now_ms();
@@ -240,7 +244,7 @@ impl Broker {
             pop,
             timer,
             transactions,
-            settings: Mutex::new(Settings::new(now_ms)),
+            settings,
             clients: Mutex::new(Clients::default()),
             locks: Mutex::new(Locks::default()),
             parked: ParkedPulls::new(parked_max),

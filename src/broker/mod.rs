@@ -61,7 +61,6 @@ use self::pop::PopState;
 use self::registration::Registrar;
 use self::replication::Replication;
 use self::schedule::Schedule;
-use self::settings::Settings;
 use self::snapshot::Snapshot;
 use self::stats::Stats;
 use self::tasks::Tasks;
@@ -87,11 +86,12 @@ pub(crate) use metrics::BrokerMetrics;
 pub(crate) use options::{BrokerOptions, OptionError};
 pub(crate) use port::Port;
 pub(crate) use replication::BrokerRole;
+pub(crate) use settings::{Changes, Keep, Settings, Unkept};
 
 /// A running broker.
 pub(crate) struct Broker {
     options: Snapshot<BrokerOptions>,
-    settings: Mutex<Settings>,
+    settings: Arc<Settings>,
     clock: Clock,
     store: Arc<Store>,
     topics: Kept<Topics>,

@@ -27,14 +27,14 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::base::GroupName;
-use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Membership, Port};
+use crate::broker::{Broker, BrokerError, BrokerOptions, Faults, Keep, Membership, Port, Settings};
 use crate::controller::{Controller, ControllerOptions, ControllerPort};
 use crate::namesrv::{NameServer, NamesrvOptions, Peers};
 use crate::remoting::{self, ConnLimits, Server};
 use crate::store::{RecoveryReport, StoreError};
-use config::HttpPort;
 use config::advertise::Told;
 use config::seed::Seed;
+use config::{HttpPort, SettingsFile};
 use http::{HttpServer, Watched};
 use ports::{BrokerPorts, Claim, broker_ports};
 use seeding::Ground;
@@ -212,6 +212,7 @@ impl Node {
                 clock: clock.clone(),
                 faults: faults.clone(),
                 member: membership.as_ref().map(Membership::member),
+                settings: Arc::new(settings(options.file, &clock)),
             };
             let running =
                 RunningBroker::start(broker_options.clone(), claims, beside.clone()).await?;
@@ -338,9 +339,10 @@ impl RunningBroker {
             clock,
             faults,
             member,
+            settings,
         } = beside;
         // Recovery reads the log, which may take a while; the runtime's threads stay free for signals.
-        let starting = move || Broker::start_in(options, clock, member);
+        let starting = move || Broker::start_in(options, clock, member, settings);
         let opened = tokio::task::spawn_blocking(starting).await;
         let (broker, report) = match opened {
             Ok(started) => started?,
@@ -523,6 +525,12 @@ async fn seeded(
         clock,
     };
     seeding::sow(seed, ground).await.map(Some)
+}
+
+/// What administrators change; it is written into the file the node was started with.
+fn settings(file: Option<SettingsFile>, clock: &Clock) -> Settings {
+    let keep = file.map(|file| -> Keep { Box::new(move |changes| file.keep(changes)) });
+    Settings::new(keep, clock.now_ms())
 }
 
 /// Who is told something else than the address that the broker registers.

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::http::Watched;
 use super::ports::broker_ports;
 use super::{NodeError, RunningBroker};
-use crate::broker::{BrokerOptions, Faults, Member, Membership};
+use crate::broker::{BrokerOptions, Faults, Member, Membership, Settings};
 use crate::sys::Clock;
 use crate::sys::task::boxed;
 
@@ -78,6 +78,8 @@ pub(super) struct Beside {
     pub(super) faults: Option<Arc<Faults>>,
     /// Its place among the brokers of its name, where a controller gives them their roles.
     pub(super) member: Option<Arc<Member>>,
+    /// What administrators changed.
+    pub(super) settings: Arc<Settings>,
 }
 
 async fn supervise(running: Arc<Mutex<Option<RunningBroker>>>, anew: Anew) {

@@ -48,9 +48,9 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = dir_of(path);
     std::fs::create_dir_all(dir)?;
     if let Some(old) = read_one(path)? {
-        replace(&backup_of(path), &old)?;
+        replace(&backup_of(path), &old, path)?;
     }
-    replace(path, bytes)?;
+    replace(path, bytes, path)?;
     platform::sync_dir(dir)
 }
 
@@ -88,14 +88,23 @@ fn temporary_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// The new file may be read and written by whoever may do so with `like`, if that is there.
+fn replace(path: &Path, bytes: &[u8], like: &Path) -> io::Result<()> {
     let temporary = temporary_of(path);
-    let file = platform::open_write(&temporary)?;
-    file.set_len(0)?;
-    platform::write_all_at(&file, bytes, 0)?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&temporary, path)
+    let written = platform::open_write(&temporary).and_then(|file| {
+        if let Ok(like) = std::fs::metadata(like) {
+            platform::share_like(&file, &like)?;
+        }
+        file.set_len(0)?;
+        platform::write_all_at(&file, bytes, 0)?;
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| std::fs::rename(&temporary, path));
+    if replaced.is_err() {
+        // Only room is lost if it stays.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    replaced
 }
 
 #[cfg(test)]

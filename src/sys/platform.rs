@@ -3,7 +3,7 @@
 //! Everything else in the crate is portable because it asks here. On platforms without POSIX calls the lock is the
 //! standard library's and a directory sync does nothing (NTFS journals its directory entries).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -93,6 +93,20 @@ pub(crate) fn sync_file_system(path: &Path) -> io::Result<bool> {
         let _ = path;
         Ok(false)
     }
+}
+
+/// Gives a file the permissions and, where this process may do that, the owner of another.
+pub(crate) fn share_like(file: &File, like: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let now = file.metadata()?;
+        if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
+            // Only root may; for everybody else the file is theirs from now on.
+            let _ = fchown(file, Some(like.uid()), Some(like.gid()));
+        }
+    }
+    file.set_permissions(like.permissions())
 }
 
 /// Opens a file for reading.

@@ -235,6 +235,66 @@ fn roles_run_apart() {
     TcpStream::connect(broker.address("broker")).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn an_administrators_settings_outlive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("broker.conf");
+    fs::write(&file, "# ours\nfileReservedTime=24\nmyKey=x\n").unwrap();
+    let start = || {
+        let mut command = rmq(["serve", "--port", "0", "--broker-port", "0"]);
+        command.arg("--config").arg(&file);
+        command.arg("--data-dir").arg(dir.path().join("data"));
+        Node::start(command.env("RMQ_TRACE_ON", "true"))
+    };
+    let config = |node: &Node, args: &[&str]| {
+        let mut command = rmq(["broker", "config"]);
+        command
+            .args(args)
+            .args(["--namesrv", &node.address("namesrv")]);
+        command.output().unwrap()
+    };
+    let node = start();
+    let changed = config(
+        &node,
+        &[
+            "set",
+            "fileReservedTime=48",
+            "maxMessageSize=65536",
+            "traceOn=false",
+            "--yes",
+        ],
+    );
+    assert_eq!(changed.status.code(), Some(0), "{}", stderr(&changed));
+    assert!(
+        stderr(&changed).contains("RMQ_TRACE_ON wins over traceOn"),
+        "{}",
+        stderr(&changed)
+    );
+    // It would end the next start, so it is refused.
+    let refused = config(&node, &["set", "maxMessageSize=1", "--yes"]);
+    assert_ne!(refused.status.code(), Some(0));
+    assert!(
+        stderr(&refused).contains("at least 1024"),
+        "{}",
+        stderr(&refused)
+    );
+    node.end();
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "# ours\nfileReservedTime=48\nmyKey=x\nmaxMessageSize=65536\ntraceOn=false\n"
+    );
+    let node = start();
+    for (key, value) in [
+        ("fileReservedTime", "48"),
+        ("maxMessageSize", "65536"),
+        ("traceOn", "true"),
+    ] {
+        let shown = config(&node, &["get", key, "-o", "tsv", "--columns", "value"]);
+        assert_eq!(stdout(&shown).trim(), value, "{key}");
+    }
+}
+
 /// One HTTP request; status and body.
 fn get(address: &str, path: &str) -> (u16, String) {
     use std::io::{Read as _, Write as _};

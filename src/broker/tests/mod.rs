@@ -796,6 +796,9 @@ async fn settings_change_while_the_broker_runs() {
     let text = "fileReservedTime=9\nlistenPort=1\nnoSuchKey=1";
     let taken = call(&channel, update(text)).await;
     assert_eq!(taken.code, ResponseCode::SUCCESS, "{}", taken.remark());
+    // There is no file to write them into, which whoever asks wants to know.
+    let ends = "fileReservedTime, listenPort will be forgotten when this process ends";
+    assert!(taken.remark().starts_with(ends), "{}", taken.remark());
     let shown = call(&channel, ask(RequestCode::GET_BROKER_CONFIG, &[])).await;
     let shown = String::from_utf8(shown.body.to_vec()).unwrap();
     for line in ["fileReservedTime=9\n", "listenPort=1\n"] {

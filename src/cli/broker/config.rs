@@ -40,6 +40,9 @@ enum What {
         targets: Targets,
     },
     /// Change settings, and read back what the brokers made of it
+    ///
+    /// A broker that was started with a configuration file (--config) writes them into it, so that they hold after a
+    /// restart; where they do not, that is said.
     Set {
         /// The settings
         #[arg(required = true, value_name = "KEY=VALUE")]
@@ -198,7 +201,10 @@ async fn set(
                 continue;
             }
             let changed = async {
-                admin.set_broker_config(&broker.address, &wanted).await?;
+                let told = admin.set_broker_config(&broker.address, &wanted).await?;
+                if let Some(told) = told {
+                    context.output.warn(&format!("{}: {told}", broker.name));
+                }
                 admin.broker_config(&broker.address).await
             };
             match changed.await {

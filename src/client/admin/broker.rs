@@ -45,16 +45,17 @@ impl Admin {
     }
 
     /// Changes settings of a running broker. Unknown ones are passed over by it: compare with
-    /// [`Admin::broker_config`] afterwards.
+    /// [`Admin::broker_config`] afterwards. Gives back what it says about how long they hold, if it says anything.
     pub async fn set_broker_config(
         &self,
         broker: &str,
         settings: &BTreeMap<String, String>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<String>, ClientError> {
         let code = RequestCode::UPDATE_BROKER_CONFIG;
-        self.tell(broker, code, &NoHeader, write_properties(settings)?)
-            .await
-            .map(drop)
+        let reply = self
+            .tell(broker, code, &NoHeader, write_properties(settings)?)
+            .await?;
+        Ok(reply.remark.filter(|remark| !remark.is_empty()))
     }
 
     /// How far each delay level has been delivered, as an offset in the level's queue of the schedule topic.

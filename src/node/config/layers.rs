@@ -168,6 +168,11 @@ impl Layers {
         self.settings.contains_key(key)
     }
 
+    /// Where a setting was found, if somebody gave it.
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        Some(&self.settings.get(current_name(key))?.origin)
+    }
+
     /// The value of a setting, which stays.
     pub(super) fn value(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(|given| given.value.as_str())
@@ -194,7 +199,8 @@ pub(crate) fn is_setting_variable(name: &str) -> bool {
     apache_keys().any(|key| variable_name(key) == name)
 }
 
-fn current_name(key: &str) -> &str {
+/// The name that a setting has today.
+pub(super) fn current_name(key: &str) -> &str {
     RENAMED
         .iter()
         .find(|(old, _)| *old == key)

@@ -9,6 +9,7 @@
 pub(crate) mod advertise;
 mod apache_keys;
 mod durable;
+mod file;
 mod layers;
 mod properties;
 mod resolve;
@@ -20,6 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use file::SettingsFile;
 use layers::Layers;
 pub(crate) use layers::is_setting_variable;
 
@@ -252,17 +254,34 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
     let environment: Vec<_> = environment.into_iter().collect();
+    let given = flags
+        .config
+        .as_deref()
+        .map(|path| Ok((path, read_file(path)?)))
+        .transpose()?;
+    let layers = layers(flags, &environment, given);
+    let seed = flags.seed.as_deref().map(read_seed).transpose()?;
+    let mut loaded = resolve::resolve(flags, layers, seed)?;
+    loaded.options.file = SettingsFile::of(flags, environment);
+    Ok(loaded)
+}
+
+/// Everything that was said, with what the file says.
+fn layers(
+    flags: &Flags,
+    environment: &[(String, String)],
+    file: Option<(&Path, Vec<Entry>)>,
+) -> Layers {
     let mut layers = Layers::default();
     if flags.role == Role::Broker {
-        layers.add_java_environment(&environment);
+        layers.add_java_environment(environment);
     }
-    if let Some(path) = &flags.config {
-        layers.add_file(path, read_file(path)?);
+    if let Some((path, entries)) = file {
+        layers.add_file(path, entries);
     }
-    layers.add_environment(environment);
+    layers.add_environment(environment.iter().cloned());
     layers.add_flags(flags);
-    let seed = flags.seed.as_deref().map(read_seed).transpose()?;
-    resolve::resolve(flags, layers, seed)
+    layers
 }
 
 fn read_seed(path: &Path) -> Result<Seed, ConfigError> {
@@ -282,10 +301,14 @@ fn read_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
         path: path.to_owned(),
         source,
     })?;
-    let entries = if is_yaml(path, &bytes) {
-        yaml::parse(&bytes)
+    parse(path, &bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, ConfigError> {
+    let entries = if is_yaml(path, bytes) {
+        yaml::parse(bytes)
     } else {
-        properties::parse(&bytes)
+        properties::parse(bytes)
     };
     entries.map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),

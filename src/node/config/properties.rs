@@ -2,6 +2,9 @@
 //!
 //! One difference: the text is UTF-8 where it is valid UTF-8. Java reads Latin-1, which is the fallback here.
 
+use std::fmt::Write as _;
+
+use super::file::without_end;
 use super::{Entry, SyntaxError};
 
 /// Reads a properties file. The order of the file is kept, duplicates included.
@@ -38,6 +41,34 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, SyntaxError> {
         });
     }
     Ok(entries)
+}
+
+/// How many of the lines, which have their ends, the entry takes that begins in the first.
+pub(super) fn entry_lines(lines: &[Vec<u8>]) -> usize {
+    let goes_on = |line: &Vec<u8>| {
+        let line = without_end(line);
+        line.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    };
+    let joined = lines.iter().take_while(|line| goes_on(line)).count();
+    (joined + 1).min(lines.len())
+}
+
+/// An entry as it is read by Java as well, in ASCII.
+pub(super) fn entry(key: &str, value: &str) -> String {
+    let mut text = format!("{key}=");
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            ' '..='~' => text.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    text
 }
 
 const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];

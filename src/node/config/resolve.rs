@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::advertise::Told;
 use super::apache_keys::is_apache_key;
+use super::file::SettingsFile;
 use super::layers::{Given, Layers};
 use super::retain::Retain;
 use super::seed::Seed;
@@ -52,6 +53,8 @@ pub struct NodeOptions {
     pub(crate) faults: Option<Faults>,
     /// The data directory, if it is to disappear.
     pub(crate) ephemeral: Option<TempDir>,
+    /// The file it came from, if there is one: what administrators change is written there.
+    pub(crate) file: Option<SettingsFile>,
     /// Whether the broker's time stands still until it is moved.
     pub(crate) virtual_clock: bool,
 }
@@ -164,6 +167,7 @@ pub(super) fn resolve(
         told,
         faults: Faults::new(&flags.faults, flags.fault_seed),
         ephemeral,
+        file: None,
         virtual_clock: flags.virtual_clock,
     })
 }

@@ -49,6 +49,40 @@ fn is_entry(line: &str, key: &str) -> bool {
         .is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
 }
 
+/// A line with another value; what stands behind the value stays. `None` if the line is not `key: value`.
+pub(super) fn with_value(line: &[u8], key: &str, value: &str) -> Option<Vec<u8>> {
+    let line = std::str::from_utf8(line).ok()?;
+    let behind_key = line.find(key)? + key.len();
+    let colon = behind_key + line.get(behind_key..)?.find(':')?;
+    let (head, rest) = line.split_at(colon + 1);
+    let old = rest.trim_start();
+    let value_end = match old.chars().next() {
+        Some('\'') => quoted_end(&old.replace("''", "__")[1..], '\''),
+        Some('"') => quoted_end(&old.replace("\\\\", "__").replace("\\\"", "__")[1..], '"'),
+        _ => old.find(" #").or_else(|| Some(old.trim_end().len())),
+    };
+    let tail = old.get(value_end?..)?;
+    Some(format!("{head} {}{tail}", scalar(value)).into_bytes())
+}
+
+/// The position behind the closing quote, in a text that has lost the opening one.
+fn quoted_end(text: &str, quote: char) -> Option<usize> {
+    Some(text.find(quote)? + 2)
+}
+
+/// An entry of a mapping.
+pub(super) fn entry(key: &str, value: &str) -> String {
+    format!("{key}: {}", scalar(value))
+}
+
+fn scalar(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/');
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "''"))
+}
+
 struct Pairs;
 
 impl<'de> Visitor<'de> for Pairs {
