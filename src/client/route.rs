@@ -132,6 +132,11 @@ impl Route {
             .collect()
     }
 
+    /// Whether a broker group on it has lost its master.
+    pub(crate) fn lacks_master(&self) -> bool {
+        self.brokers.iter().any(|broker| broker.master().is_none())
+    }
+
     /// The queues that can be read, in order.
     pub fn read_queues(&self) -> Vec<MessageQueue> {
         self.queues

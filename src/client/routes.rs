@@ -103,9 +103,14 @@ impl Routes {
     /// The route to send to, also for a topic that does not exist yet: brokers that create topics on first use offer
     /// a template topic for that.
     pub(crate) async fn for_sending(&self, topic: &TopicName) -> Result<Arc<Route>, ClientError> {
-        if let Some(cached) = self.cached(topic).await {
-            return Ok(cached.route);
+        match self.cached(topic).await {
+            Some(cached) => Ok(cached.route),
+            None => self.look_up(topic).await,
         }
+    }
+
+    /// The same, whatever the cache has.
+    pub(crate) async fn look_up(&self, topic: &TopicName) -> Result<Arc<Route>, ClientError> {
         match self.refresh(topic).await {
             Err(error @ ClientError::NoRoute { .. }) => {
                 let Some(template) = self.fetch(&TopicName::stored(AUTO_CREATE_TOPIC)).await?
@@ -132,7 +137,12 @@ impl Routes {
         if !cached.doubted {
             return Some(cached);
         }
-        if let Err(error) = self.refresh(topic).await {
+        let looked = if cached.provisional {
+            self.look_up(topic).await
+        } else {
+            self.refresh(topic).await
+        };
+        if let Err(error) = looked {
             tracing::debug!(%topic, "route not refreshed: {error}");
         }
         self.table.lock().get(topic).cloned()

@@ -2,7 +2,8 @@
 //!
 //! Queues are taken in turn. A send that fails in a way another broker might not is tried again at once, on another
 //! broker if there is one, until it succeeded, the tries are used up or the time is. A message may therefore be
-//! stored twice: the connection can break between the two. What is never tried again: a message that must stay in
+//! stored twice: the connection can break between the two. While the brokers of a topic have no master, as between the
+//! end of one and the election of the next, a send waits for one within its time. What is never tried again: a message that must stay in
 //! its queue (an ordering key, a queue the caller chose), a one-way message, and a send whose answer did not come.
 //! Absent on purpose: transactions; they are in [`super::transaction`].
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::base::{BrokerName, GroupName, QueueId, TopicName};
 use crate::message::{java_string_hash, names, sysflag};
@@ -33,6 +34,10 @@ use super::shared::Shared;
 use fault::Faults;
 pub use options::{ProducerOptions, SendReceipt, SendStatus};
 use parcel::Parcel;
+
+/// How long a send that finds no master waits before it looks again. Of all who wait one asks the name server, and only
+/// when the route is old enough to be doubted.
+const MASTER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Sends messages as a member of a producer group. Cheap to clone; the last clone leaves the group.
 ///
@@ -161,9 +166,11 @@ impl Producer {
         Ok(queues.swap_remove(at))
     }
 
-    /// The queues of a topic that can be written, of which there is at least one, in their order.
+    /// The queues of a topic that can be written, of which there is at least one, in their order. Waits for a master no
+    /// longer than a send does.
     pub async fn queues(&self, topic: &str) -> Result<Vec<MessageQueue>, ClientError> {
-        let (_, queues) = self.writable(&TopicName::parse(topic)?).await?;
+        let deadline = Instant::now() + self.0.options.send_timeout;
+        let (_, queues) = self.writable(&TopicName::parse(topic)?, deadline).await?;
         Ok(queues)
     }
 
@@ -202,12 +209,13 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<(), ClientError> {
         message.check_property_names()?;
         let (parcel, _) = self.parcel(message)?;
-        let (route, queues) = self.writable(&parcel.topic).await?;
+        let deadline = Instant::now() + self.0.options.send_timeout;
+        let (route, queues) = self.writable(&parcel.topic, deadline).await?;
         let queue = self.choose(&queues, None);
         let address = master(&route, queue)?;
         let request = self.send_command(&parcel, queue);
-        let timeout = self.0.options.send_timeout;
-        self.0.shared.net.oneway(&address, request, timeout).await
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.0.shared.net.oneway(&address, request, left).await
     }
 
     /// Sends messages of one topic as one request. They are stored next to each other in one queue, all of them or
@@ -239,7 +247,7 @@ impl Producer {
         let mut failed_at: Option<BrokerName> = None;
         let mut tries_left = self.0.options.retries;
         loop {
-            let (route, queues) = self.writable(&parcel.topic).await?;
+            let (route, queues) = self.writable(&parcel.topic, deadline).await?;
             let queue = self.choose(&queues, failed_at.as_ref());
             let elsewhere = queues.iter().any(|other| other.broker != queue.broker);
             let left = deadline.saturating_duration_since(Instant::now());
@@ -302,26 +310,38 @@ impl Producer {
         }
     }
 
-    /// The route and its writable queues, of which there is at least one.
+    /// The route and its writable queues, of which there is at least one. A topic whose brokers have no master gets one
+    /// soon, most likely; one that may not be written stays so.
     async fn writable(
         &self,
         topic: &TopicName,
+        deadline: Instant,
     ) -> Result<(Arc<Route>, Vec<MessageQueue>), ClientError> {
         let routes = &self.0.shared.routes;
-        let route = routes.for_sending(topic).await?;
-        let queues = route.write_queues();
-        if !queues.is_empty() {
-            return Ok((route, queues));
+        let mut route = routes.for_sending(topic).await?;
+        if route.write_queues().is_empty() {
+            route = routes.look_up(topic).await?;
         }
-        let route = routes.refresh(topic).await?;
-        let queues = route.write_queues();
-        if queues.is_empty() {
-            return Err(ClientError::NoRoute {
-                topic: topic.to_string(),
-                reason: "none of its queues can be written",
-            });
+        loop {
+            let queues = route.write_queues();
+            if !queues.is_empty() {
+                return Ok((route, queues));
+            }
+            let lost = route.lacks_master();
+            if !lost || Instant::now() + MASTER_PAUSE >= deadline {
+                return Err(ClientError::NoRoute {
+                    topic: topic.to_string(),
+                    reason: if lost {
+                        "the brokers that would take it have no master"
+                    } else {
+                        "none of its queues can be written"
+                    },
+                });
+            }
+            sleep(MASTER_PAUSE).await;
+            routes.doubt(topic);
+            route = routes.for_sending(topic).await?;
         }
-        Ok((route, queues))
     }
 
     fn turn(&self) -> usize {

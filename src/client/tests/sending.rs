@@ -307,3 +307,72 @@ async fn a_refused_connection_is_refused_to_all_who_wait_for_it() {
     }
     assert!(began.elapsed() < Duration::from_secs(3));
 }
+
+/// A name server whose answer to question `n` about a topic is a broker with these id and permission.
+async fn electing(
+    broker: String,
+    answer: impl Fn(usize) -> (i64, i32) + Send + Sync + 'static,
+) -> Peer {
+    let asked = AtomicUsize::new(0);
+    Peer::start(move |head, _| {
+        if head.fields.get("topic") != Some("T") {
+            return Some(no(ResponseCode::TOPIC_NOT_EXIST));
+        }
+        let (id, perm) = answer(asked.fetch_add(1, Ordering::Relaxed));
+        let route = format!(
+            r#"{{"brokerDatas":[{{"brokerAddrs":{{"{id}":"{broker}"}},"brokerName":"a","cluster":"c"}}],
+                "queueDatas":[{{"brokerName":"a","perm":{perm},"readQueueNums":1,"topicSysFlag":0,"writeQueueNums":1}}]}}"#
+        );
+        Some(ok().with_body(route))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_send_waits_for_the_next_master() {
+    let a = Peer::start(|_, _| Some(sent())).await;
+    let names = electing(a.address(), |nth| (i64::from(nth < 3), 6)).await;
+    let client = connect(&names).await;
+    let producer = producer(&client);
+    let mut sends = JoinSet::new();
+    for _ in 0..20 {
+        let producer = producer.clone();
+        sends.spawn(async move { producer.send(Message::new("T", "x")).await });
+    }
+    while let Some(sent) = sends.join_next().await {
+        assert_eq!(sent.unwrap().unwrap().queue.broker.as_str(), "a");
+    }
+    assert_eq!(a.seen(SEND).len(), 20);
+}
+
+/// Only what may pass is waited for: no master, for the time of a send. A topic that nobody may write is told at once.
+#[tokio::test]
+async fn waiting_for_a_master_has_an_end() {
+    let a = Peer::start(|_, _| Some(sent())).await;
+    let limit = Duration::from_millis(600);
+    for (id, perm, reason) in [
+        (1, 6, "have no master"),
+        (0, 4, "none of its queues can be written"),
+    ] {
+        let names = electing(a.address(), move |_| (id, perm)).await;
+        let client = connect(&names).await;
+        let options = ProducerOptions {
+            send_timeout: limit,
+            ..ProducerOptions::default()
+        };
+        let producer = client.producer("g", options).unwrap();
+        let begun = Instant::now();
+        let error = producer.send(Message::new("T", "x")).await.unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        // A route that was just fetched is believed for a while.
+        let looks = 2 + took.as_millis() / BELIEVED.as_millis();
+        let asked = names.seen(RequestCode::GET_ROUTEINFO_BY_TOPIC);
+        let about_t = asked.iter().filter(|seen| seen.fields["topic"] == "T");
+        let about_t = about_t.count() as u128;
+        assert!(about_t <= looks, "{about_t} questions in {took:?}");
+        assert_eq!(took >= Duration::from_millis(540), id == 1, "{took:?}");
+    }
+    assert_eq!(a.seen(SEND).len(), 0);
+}
