@@ -2,6 +2,7 @@
 
 pub mod cidr;
 pub mod ids;
+pub mod list;
 pub mod offset;
 pub mod units;
 pub mod watermark;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::replication::{BrokerRole, ReplicationMode};
+use crate::base::list::addresses;
 use crate::store::{FlushMode, StoreOptions};
 
 /// Why a setting is refused.
@@ -612,13 +613,6 @@ fn show_delay_levels(levels_ms: &[i64]) -> String {
         format!("{}{unit}", ms / factor)
     };
     levels_ms.iter().map(show).collect::<Vec<_>>().join(" ")
-}
-
-/// The addresses of a setting that separates them by semicolons.
-fn addresses(list: &str) -> impl Iterator<Item = &str> {
-    list.split(';')
-        .map(str::trim)
-        .filter(|address| !address.is_empty())
 }
 
 #[cfg(test)]

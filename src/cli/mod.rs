@@ -59,6 +59,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::base::list::addresses;
 use crate::client::{Client, ClientOptions};
 use crate::node::Clock;
 use args::{Cli, Command, Global};
@@ -102,13 +103,8 @@ impl Context {
 
     /// The name servers to ask.
     pub(crate) fn name_servers(&self) -> Vec<String> {
-        self.settings
-            .namesrv
-            .value
-            .split([';', ','])
-            .map(|address| address.trim().to_owned())
-            .filter(|address| !address.is_empty())
-            .collect()
+        let given = addresses(&self.settings.namesrv.value);
+        given.map(str::to_owned).collect()
     }
 
     /// A client of the cluster that is meant.

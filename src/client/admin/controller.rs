@@ -11,6 +11,7 @@ use crate::protocol::header::controller::{
 
 use super::broker::{read_properties, write_properties};
 use super::{Admin, body};
+use crate::base::list::addresses;
 use crate::client::error::ClientError;
 use crate::client::net::unreadable;
 
@@ -52,7 +53,7 @@ impl Admin {
             let text = text.filter(|text| !text.is_empty());
             text.map(str::to_owned)
         };
-        let peers = header.peers.unwrap_or_default().split(';');
+        let peers = addresses(header.peers.unwrap_or_default());
         let peers = peers.filter_map(|peer| peer.split_once(':'));
         Ok(ControllerMetadata {
             group: header.group.unwrap_or_default().to_owned(),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::list::addresses;
+
 /// One controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
@@ -53,11 +55,7 @@ impl Members {
     /// Reads Apache's `controllerDLegerPeers`: `n0-host:port;n1-host:port;…`.
     pub(crate) fn parse(group: &str, peers: &str, own: Option<&str>) -> Result<Self, PeersError> {
         let mut by_id = BTreeMap::new();
-        for peer in peers
-            .split(';')
-            .map(str::trim)
-            .filter(|peer| !peer.is_empty())
-        {
+        for peer in addresses(peers) {
             let parsed = peer.split_once('-').filter(|(id, address)| {
                 let port = address
                     .rsplit_once(':')

@@ -14,6 +14,7 @@ use super::layers::{Given, Layers};
 use super::retain::Retain;
 use super::seed::Seed;
 use super::{BadSetting, ConfigError, Flags, HttpPort, Loaded, Origin, Role};
+use crate::base::list::addresses;
 use crate::base::units::parse_bytes;
 use crate::base::{GroupName, TopicName};
 use crate::broker::{BrokerOptions, BrokerRole, Faults, OptionError};
@@ -289,7 +290,7 @@ impl Resolver {
             .layers
             .value("controllerDLegerPeers")
             .unwrap_or_default();
-        let hosts = peers.split(';').filter_map(|peer| {
+        let hosts = addresses(peers).filter_map(|peer| {
             let (_, address) = peer.split_once('-')?;
             Some(address.rsplit_once(':')?.0)
         });
@@ -412,13 +413,13 @@ impl Resolver {
             return Vec::new();
         };
         let mut name_servers = Vec::new();
-        for address in given.value.split([';', ',']).map(str::trim) {
+        for address in addresses(&given.value) {
             let good = address
                 .rsplit_once(':')
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
             if good {
                 name_servers.push(address.to_owned());
-            } else if !address.is_empty() {
+            } else {
                 let message = format!("{address:?} is no name server; write host:port;host:port");
                 self.bad("namesrvAddr", given.origin.clone(), message);
             }
