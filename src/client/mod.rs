@@ -38,6 +38,7 @@ mod tests;
 mod transaction;
 mod webhook;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +144,20 @@ impl Client {
             shared,
             tasks: Arc::new(Mutex::new(tasks)),
         })
+    }
+
+    /// A client that knows no name server and therefore no route: for the administration of servers whose addresses are
+    /// known.
+    pub fn without_name_servers(options: ClientOptions) -> Self {
+        let members = Arc::new(Members::default());
+        let inbound = Arc::new(Inbound::new(Arc::clone(&members), Clock::default()));
+        let net = Arc::new(Net::new(inbound, options.connect_timeout));
+        let routes = Routes::new(Arc::clone(&net), Vec::new(), options.request_timeout);
+        let local = (Ipv4Addr::LOCALHOST, 0).into();
+        Self {
+            shared: Arc::new(Shared::new(net, routes, members, options, local)),
+            tasks: Arc::default(),
+        }
     }
 
     /// The name brokers know this client by.

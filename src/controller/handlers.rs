@@ -453,17 +453,17 @@ impl Controller {
         Ok(answer.with_body(wire(&sync_state_set(&lead))?))
     }
 
+    /// Where the brokers of these names stand; of all names, if none is given, where Apache's controller tells nothing.
     async fn sync_state(&self, names: &[String]) -> Result<Command, Failed> {
         self.consensus.catch_up(AGREEMENT).await?;
         let now_ms = self.now_ms();
+        let names: BTreeSet<&String> = names.iter().collect();
         let mut info = BrokerReplicasInfo::default();
         {
             let live = self.live.lock();
             self.consensus.look(|state| {
-                for name in names {
-                    let Some(group) = state.group(name) else {
-                        continue;
-                    };
+                let asked = |name: &String| names.is_empty() || names.contains(name);
+                for (name, group) in state.groups().filter(|(name, _)| asked(name)) {
                     let identity = |(id, replica): (&i64, &state::Replica)| ReplicaIdentity {
                         alive: live.is_alive(
                             &Identity {

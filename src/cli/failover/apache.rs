@@ -23,7 +23,7 @@ pub(super) async fn steps(
     admin: &Admin,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let target = choose(group, args.to.as_deref())?;
+    let target = choose(group, args.next.to.as_deref())?;
     let lost = loss(admin, group, target).await;
     if let Some(file) = &args.rewrite {
         let config = admin.broker_config(&target.address).await?;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::decide::{Decision, Lose};
-use super::group::{Group, Kind, Loss, loss, standing};
+use super::group::{Group, Kind, Loss, loss, names, standing};
 use super::journal::Journal;
 use super::members::{agreed, finish};
 use super::promote::{self, Change, until};
+use crate::base::list::addresses;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::gather::gather;
@@ -28,20 +29,26 @@ const UNCLEAN: &str = "enableElectUncleanMaster";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Where {
     /// The controllers of the brokers, HOST:PORT;HOST:PORT [default: controllerAddr of the brokers]
-    #[arg(long = "controller", value_name = "ADDR;ADDR", value_delimiter = ';')]
-    addresses: Vec<String>,
+    #[arg(long = "controller", value_name = "ADDR;ADDR")]
+    addresses: Option<String>,
 }
 
 impl Where {
     /// Whether controllers were named.
     pub(super) fn is_given(&self) -> bool {
-        !self.addresses.is_empty()
+        self.addresses.is_some()
+    }
+
+    /// The controllers that were named.
+    fn named(&self) -> Vec<String> {
+        let named = addresses(self.addresses.as_deref().unwrap_or_default());
+        named.map(str::to_owned).collect()
     }
 
     /// The controllers named, else those that a broker of the group names; none where a controller has no part.
     pub(super) async fn find(&self, group: &Group, admin: &Admin) -> Vec<String> {
         if self.is_given() {
-            return self.addresses.clone();
+            return self.named();
         }
         for (member, known) in group.answering() {
             if known.kind == Kind::Classic {
@@ -51,12 +58,10 @@ impl Where {
                 continue;
             };
             let is = |key: &str, value: &str| config.get(key).is_some_and(|given| given == value);
-            let addresses = config.get("controllerAddr").map_or("", String::as_str);
-            if is("enableControllerMode", "true") && !addresses.is_empty() {
-                return addresses
-                    .split(';')
-                    .map(|one| one.trim().to_owned())
-                    .collect();
+            let told = addresses(config.get("controllerAddr").map_or("", String::as_str));
+            let told: Vec<_> = told.map(str::to_owned).collect();
+            if is("enableControllerMode", "true") && !told.is_empty() {
+                return told;
             }
         }
         Vec::new()
@@ -105,7 +110,7 @@ Examples:
   rmq failover controllers --controller 10.0.0.1:9878 -o json")]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    controllers: Where,
+    pub(super) controllers: Where,
 }
 
 /// Runs `controllers`.
@@ -114,19 +119,19 @@ pub(super) async fn list(
     admin: &Admin,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let mut addresses = args.controllers.addresses.clone();
-    if addresses.is_empty() {
+    let mut controllers = args.controllers.named();
+    if !args.controllers.is_given() {
         for group in super::group::survey(admin, None, &[]).await? {
-            addresses.extend(args.controllers.find(&group, admin).await);
+            controllers.extend(args.controllers.find(&group, admin).await);
         }
     }
-    if addresses.is_empty() {
+    if controllers.is_empty() {
         return Err(CliError::not_found("no broker has a controller")
             .hint("brokers with enableControllerMode=true have one; --controller names it"));
     }
     let mut peers = Vec::new();
     let mut silent = None;
-    for address in &addresses {
+    for address in &controllers {
         match admin.controller_at(address).await {
             Ok(told) => peers.extend(told.peers),
             Err(error) => silent = Some(error),
@@ -182,16 +187,32 @@ const REPLICAS: &[Column] = &[
     Column::new("problem", "PROBLEM").optional(),
 ];
 
-/// `status` as the controller that leads sees it.
+/// `status` as the controller that leads sees it: of one name, or of all that it or the name servers know.
 pub(super) async fn status(
     controllers: &Where,
-    groups: &[Group],
+    name: Option<&str>,
     admin: &Admin,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let leader = leader(admin, &controllers.addresses).await?;
-    let names: Vec<_> = groups.iter().map(|group| group.name.clone()).collect();
-    let known = admin.replicas_at(&leader, &names).await?;
+    let leader = leader(admin, &controllers.named()).await?;
+    let mut names = match name {
+        Some(name) => vec![name.to_owned()],
+        None => names(admin).await?,
+    };
+    let mut known = admin.replicas_at(&leader, &names).await?;
+    if name.is_none() {
+        // `rmq`'s controllers tell of every name if none is asked for, Apache's of none.
+        known.extend(admin.replicas_at(&leader, &[]).await?);
+        names.extend(known.keys().cloned());
+        names.sort();
+        names.dedup();
+    }
+    if names.is_empty() {
+        let why = format!("{leader} names no brokers, and neither does a name server");
+        return Err(CliError::not_found(why).hint(
+            "Apache's controllers tell only of a broker that is named: rmq failover status BROKER",
+        ));
+    }
     let mut rows = Vec::new();
     let mut fine = true;
     for name in names {
@@ -306,7 +327,7 @@ pub(super) async fn promote(
             group.name
         ))
     })?;
-    let (target, in_sync) = choose(&group.name, info, args.to.as_deref())?;
+    let (target, in_sync) = choose(&group.name, info, args.next.to.as_deref())?;
     let address = target.broker_address.as_str();
     if info.master_broker_id == Some(target.broker_id) && target.alive {
         context.output.note(&format!(
@@ -355,7 +376,7 @@ pub(super) async fn promote(
         decision: &decision,
         members: &args.members,
         lose: args.lose,
-        wait: args.wait,
+        wait: args.next.wait,
     };
     let election = Election {
         leader: &leader,

@@ -9,13 +9,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::Consent;
 use super::decide::{Decision, Given, choose, decide};
 use super::group::{Group, Kind, Loss, look};
 use super::journal::Journal;
 use super::members::{agreed, catch_up};
 use super::promote::{Change, plan, test_queue};
-use crate::base::units::parse_duration;
+use super::{Consent, Next};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Column;
@@ -26,7 +25,7 @@ const EVERY: Duration = Duration::from_millis(5);
 
 /// Rehearse: change masters, change back, and prove that no acknowledged message was lost
 ///
-/// While a replica becomes master and the first master becomes it again, messages are sent to the system topic that has
+/// While a replica (--to, or the one that has most) becomes master and the first master becomes it again, messages are sent to the system topic that has
 /// the broker's name. In the end each one that was acknowledged is looked for. Clients of the brokers notice two short
 /// gaps. Fields: broker, firstMaster, otherMaster, acknowledged, lost, longestGapMs, thereMs, backMs. Ends with 7 if a
 /// message is lost, or if the brokers are not fit for a rehearsal.
@@ -36,15 +35,8 @@ Examples:
   rmq failover drill broker-a --dry-run
   rmq failover drill broker-a --yes")]
 pub(super) struct Args {
-    /// The brokers of this name
-    #[arg(value_name = "BROKER")]
-    broker: String,
-    /// The replica that becomes master meanwhile [default: the one that has most]
-    #[arg(long, value_name = "ADDR")]
-    to: Option<String>,
-    /// How long a replica may take to catch up
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
-    wait: Duration,
+    #[command(flatten)]
+    next: Next,
     #[command(flatten)]
     consent: Consent,
 }
@@ -162,9 +154,9 @@ fn decision(group: &Group, to: Option<&str>) -> Result<Decision, CliError> {
 /// Runs the command.
 pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Result<Exit, CliError> {
     let admin = client.admin();
-    let group = look(&admin, &args.broker, &[]).await?;
+    let group = look(&admin, &args.next.broker, &[]).await?;
     let first = fit(&group)?;
-    let there = decision(&group, args.to.as_deref())?;
+    let there = decision(&group, args.next.to.as_deref())?;
     let mut journal = plan(&group, &there, admin.name_servers());
     let question = format!(
         "make {} the master of {}, and {first} again?",
@@ -177,12 +169,20 @@ pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Resul
     let mut sender = tokio::task::JoinSet::new();
     sender.spawn(keep(client.clone(), group.name.clone(), Arc::clone(&stop)));
     let changed = async {
-        let there_ms = change(client, context, &group, &there, &mut journal, args.wait).await?;
-        catch_up(&admin, &first, &there.target, args.wait).await?;
-        let now = look(&admin, &args.broker, &[]).await?;
+        let there_ms = change(
+            client,
+            context,
+            &group,
+            &there,
+            &mut journal,
+            args.next.wait,
+        )
+        .await?;
+        catch_up(&admin, &first, &there.target, args.next.wait).await?;
+        let now = look(&admin, &args.next.broker, &[]).await?;
         let back = decision(&now, Some(&first))?;
         let mut journal = plan(&now, &back, admin.name_servers());
-        let back_ms = change(client, context, &now, &back, &mut journal, args.wait).await?;
+        let back_ms = change(client, context, &now, &back, &mut journal, args.next.wait).await?;
         Ok::<_, CliError>((there_ms, back_ms))
     }
     .await;
@@ -195,7 +195,7 @@ pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Resul
     let (there_ms, back_ms) = changed.map_err(|error| {
         CliError::new(Exit::Partial, error).hint(format!(
             "rmq failover switch-back {} --to {first} puts it back",
-            args.broker
+            args.next.broker
         ))
     })?;
     let lost = lost(client, &group.name, &ledger).await?;

@@ -311,6 +311,11 @@ struct Places {
     brokers: BTreeMap<(i64, String), usize>,
 }
 
+/// The names of the brokers that name servers know; none where there is no name server.
+pub(super) async fn names(admin: &Admin) -> Result<Vec<String>, CliError> {
+    Ok(listed(admin).await?.into_keys().collect())
+}
+
 async fn listed(admin: &Admin) -> Result<BTreeMap<String, Places>, CliError> {
     let answers = gather(admin.name_servers().to_vec(), |name_server| {
         let admin = admin.clone();

@@ -15,11 +15,15 @@ mod members;
 mod promote;
 mod status;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use super::Context;
 use super::exit::{CliError, Exit};
 use super::plan::Consent;
+use crate::base::units::parse_duration;
+use crate::client::{Client, ClientError, ClientOptions};
 
 /// Show who is master, and make a replica the master
 #[derive(Debug, clap::Args)]
@@ -47,10 +51,49 @@ enum What {
     Controllers(controller::ListArgs),
 }
 
+/// Which replica is to become master.
+#[derive(Clone, Debug, clap::Args)]
+struct Next {
+    /// The brokers of this name
+    #[arg(value_name = "BROKER")]
+    broker: String,
+    /// The replica that becomes master
+    #[arg(long, value_name = "ADDR")]
+    to: Option<String>,
+    /// How long it may take to catch up
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    wait: Duration,
+}
+
+impl What {
+    /// Whether it asks only controllers that were named.
+    fn asks_controllers(&self) -> bool {
+        match self {
+            Self::Status(args) => args.controllers.is_given(),
+            Self::Controllers(args) => args.controllers.is_given(),
+            _ => false,
+        }
+    }
+}
+
+/// What controllers say is worth most when nothing else answers.
+async fn connect(what: &What, context: &Context) -> Result<Client, CliError> {
+    let options = ClientOptions::default();
+    match Client::connect(context.name_servers(), options.clone()).await {
+        Err(error @ ClientError::NoNameServer { .. }) if what.asks_controllers() => {
+            context.output.warn(&format!(
+                "{error}; brokers that the controllers do not know are missing"
+            ));
+            Ok(Client::without_name_servers(options))
+        }
+        connected => Ok(connected?),
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     context.block_on(async {
-        let client = context.connect().await?;
+        let client = connect(&args.what, context).await?;
         let admin = client.admin();
         let exit = match args.what {
             What::Status(args) => status::run(&args, &admin, context).await,

@@ -11,8 +11,7 @@ use super::decide::{Decision, Given, Lose, choose, decide};
 use super::group::{Group, Kind, Loss, look, loss, standing};
 use super::journal::Journal;
 use super::members::{agreed, finish};
-use super::{Consent, apache, controller};
-use crate::base::units::parse_duration;
+use super::{Consent, Next, apache, controller};
 use crate::base::{BrokerName, QueueId, TopicName};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -30,7 +29,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// Make a replica the master
 ///
-/// Prints what it is going to do, asks, and does it: the old master is fenced (it takes no message from then on, also
+/// Without --to it is the replica that has most. Prints what it is going to do, asks, and does it: the old master is fenced (it takes no message from then on, also
 /// after a restart with its old configuration), the replica catches up, is made master, the others follow it, the route
 /// is checked on every name server that answers, and a message is sent to the system topic that has the broker's name. Run
 /// it again after an interruption: what is done stays done. Clients of Apache ask for routes every 30 s
@@ -48,21 +47,14 @@ Examples:
   rmq failover promote broker-a --yes
   rmq failover promote broker-a --to 10.0.0.2:10911 --lose 12 --yes")]
 pub(super) struct Args {
-    /// The brokers of this name
-    #[arg(value_name = "BROKER")]
-    pub(super) broker: String,
-    /// Make this replica the master [default: the one that has most]
-    #[arg(long, value_name = "ADDR")]
-    pub(super) to: Option<String>,
+    #[command(flatten)]
+    pub(super) next: Next,
     /// Give up this many acknowledged messages, or `unknown` for however many there are
     #[arg(long, value_name = "N|unknown")]
     pub(super) lose: Option<Lose>,
     /// The old master is switched off or cut off, although a name server still hears it
     #[arg(long)]
     pub(super) master_is_down: bool,
-    /// How long the replica may take to catch up with a fenced master
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
-    pub(super) wait: Duration,
     /// A broker of this name that no name server knows; may be given more than once
     #[arg(long = "member", value_name = "ADDR")]
     pub(super) members: Vec<String>,
@@ -85,15 +77,8 @@ Examples:
   rmq failover switch-back broker-a --dry-run
   rmq failover switch-back broker-a --to 10.0.0.1:10911 --yes")]
 pub(super) struct BackArgs {
-    /// The brokers of this name
-    #[arg(value_name = "BROKER")]
-    broker: String,
-    /// The broker that was master before
-    #[arg(long, value_name = "ADDR")]
-    to: Option<String>,
-    /// How long it may take to catch up
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
-    wait: Duration,
+    #[command(flatten)]
+    next: Next,
     #[command(flatten)]
     consent: Consent,
 }
@@ -104,31 +89,32 @@ pub(super) async fn back(
     client: &Client,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let group = look(&client.admin(), &args.broker, &[]).await?;
+    let group = look(&client.admin(), &args.next.broker, &[]).await?;
     let slaves: Vec<_> = group
         .members
         .iter()
         .filter(|member| member.is_slave())
         .collect();
-    let to = match (&args.to, slaves.as_slice()) {
+    let to = match (&args.next.to, slaves.as_slice()) {
         (Some(to), _) => to.clone(),
         (None, [only]) => only.address.clone(),
         (None, all) => {
             let all: Vec<_> = all.iter().map(|member| member.address.as_str()).collect();
             return Err(CliError::usage(format!(
                 "{} has {} replicas that answer; --to says which becomes master: {}",
-                args.broker,
+                args.next.broker,
                 all.len(),
                 all.join(", ")
             )));
         }
     };
     let args = Args {
-        broker: args.broker,
-        to: Some(to),
+        next: Next {
+            to: Some(to),
+            ..args.next
+        },
         lose: None,
         master_is_down: false,
-        wait: args.wait,
         members: Vec::new(),
         rewrite: None,
         controllers: controller::Where::default(),
@@ -140,7 +126,7 @@ pub(super) async fn back(
 /// Runs `promote`.
 pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Result<Exit, CliError> {
     let admin = client.admin();
-    let group = look(&admin, &args.broker, &args.members).await?;
+    let group = look(&admin, &args.next.broker, &args.members).await?;
     let controllers = args.controllers.find(&group, &admin).await;
     if !controllers.is_empty() {
         return controller::promote(&args, &group, &controllers, client, context).await;
@@ -152,7 +138,7 @@ pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Resul
     if kind(Kind::Classic) {
         return apache::steps(&args, &group, &admin, context).await;
     }
-    let target = choose(&group, args.to.as_deref())?;
+    let target = choose(&group, args.next.to.as_deref())?;
     let lost = loss(&admin, &group, target).await;
     let given = Given {
         lose: args.lose,
@@ -180,7 +166,7 @@ pub(super) async fn run(args: Args, client: &Client, context: &Context) -> Resul
         decision: &decision,
         members: &args.members,
         lose: args.lose,
-        wait: args.wait,
+        wait: args.next.wait,
     };
     let result = change.run(&mut journal).await;
     if result.is_ok() {

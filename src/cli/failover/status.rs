@@ -15,7 +15,7 @@ use crate::client::admin::Admin;
 /// Fields: broker, address, id, kind (rmq, apache, apache-controller), role, replication, epoch, promised, logEnd,
 /// committed, behindBytes and behindMs (of what is acknowledged), inSync (the connection to the master stands and nothing
 /// is lacking), fenced, losesMessages and losesBytes (null: nobody can tell), registered (name servers that know it),
-/// problem. With --controller it shows what that knows instead: broker, address, id (with the controller), role, inSync
+/// problem. With --controller it shows what that knows instead, also while no name server answers: broker, address, id (with the controller), role, inSync
 /// (in the sync state set), alive, masterEpoch, syncStateSetEpoch, controller (the one that leads), problem. Ends with 7 if a broker name has no master, or two, or a replica that is silent or not connected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long = "member", value_name = "ADDR")]
     members: Vec<String>,
     #[command(flatten)]
-    controllers: controller::Where,
+    pub(super) controllers: controller::Where,
 }
 
 const COLUMNS: &[Column] = &[
@@ -57,10 +57,11 @@ const COLUMNS: &[Column] = &[
 
 /// Runs the command.
 pub(super) async fn run(args: &Args, admin: &Admin, context: &Context) -> Result<Exit, CliError> {
-    let groups = survey(admin, args.broker.as_deref(), &args.members).await?;
+    let name = args.broker.as_deref();
     if args.controllers.is_given() {
-        return controller::status(&args.controllers, &groups, admin, context).await;
+        return controller::status(&args.controllers, name, admin, context).await;
     }
+    let groups = survey(admin, name, &args.members).await?;
     let mut rows = Vec::new();
     let mut fine = true;
     for group in &groups {
