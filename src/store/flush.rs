@@ -32,9 +32,9 @@ const SYNC_ALL_FROM: usize = 1000;
 const AHEAD_BYTES: usize = 256 << 10;
 /// How often the checkpoint moves.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// The checkpoint also moves when so much was appended since it did: this is what a start after a crash has to read
-/// again at most, and what was appended within [`KEEP_EVERY`].
-const CHECKPOINT_BYTES_MAX: u64 = 128 << 20;
+/// The checkpoint also moves when so much was appended since it did, for which the append wakes the keeper: this is what
+/// a start after a crash has to read again at most, and what is appended while a checkpoint is made.
+pub(crate) const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 
 impl Shared {
     /// Syncs what was appended so far.
@@ -381,7 +381,6 @@ fn start_keeper(shared: Arc<Shared>) -> io::Result<Worker> {
         looked_ms: None,
         retained_ms: shared.clock.now_ms(),
         appended: 0,
-        checkpointed: shared.log.appended.get(),
     };
     // A clock that was moved by hand may have made files old: that is looked at without waiting for the next turn.
     shared.clock.wakes(&shared.keeper_signal);
@@ -399,8 +398,6 @@ struct Keeper {
     retained_ms: i64,
     /// The end of the log at the last turn.
     appended: u64,
-    /// The end of the log when the checkpoint moved last.
-    checkpointed: u64,
 }
 
 impl Keeper {
@@ -421,7 +418,7 @@ impl Keeper {
         // A clock that was set back counts as well, so that nothing waits until it has caught up.
         let is_past = |since: i64, now: i64| now < since || now - since >= every_ms;
         let first = self.looked_ms.is_none();
-        let much = appended.saturating_sub(self.checkpointed) >= CHECKPOINT_BYTES_MAX;
+        let much = appended >= shared.checkpoint_at.load(Ordering::Relaxed);
         let due = self
             .looked_ms
             .is_none_or(|looked| is_past(looked, machine_ms))
@@ -435,7 +432,8 @@ impl Keeper {
         }
         let gone = shared.topic_gone.swap(false, Ordering::SeqCst);
         if due && !first || much || gone {
-            self.checkpointed = appended;
+            let next = appended.saturating_add(CHECKPOINT_BYTES_MAX);
+            shared.checkpoint_at.store(next, Ordering::Relaxed);
             if let Err(error) = shared.checkpoint() {
                 tracing::warn!("{error}");
             }

@@ -60,6 +60,7 @@ use crate::message::record::Record;
 use crate::sys::worker::{Signal, Worker};
 use crate::sys::{Clock, platform};
 use checkpoint::Checkpoint;
+use flush::CHECKPOINT_BYTES_MAX;
 use layout::Layout;
 use lock::DirLock;
 use log::recover::{Setting, recover};
@@ -173,6 +174,7 @@ impl Store {
             dispatch_signal: Signal::default(),
             keeper_signal: Signal::default(),
             asleep: Asleep::default(),
+            checkpoint_at: AtomicU64::new(report.log_end.saturating_add(CHECKPOINT_BYTES_MAX)),
             swept_below: AtomicU64::new(u64::MAX),
             topic_gone: AtomicBool::new(false),
         });
@@ -182,10 +184,13 @@ impl Store {
                 shared.queues.due().written(Arc::clone(queue));
             }
         });
-        // What recovery read may be in the page cache only.
+        // What recovery read may be in the page cache only. After a crash it may be much, and the worker's first turn syncs
+        // it; but where messages are acknowledged only when they are durable, the store opens durable.
         shared.log.flushed.reset(recovered.start);
-        shared.flush_log()?;
-        shared.log.flushed.advance(report.log_end);
+        if report.clean || matches!(shared.options.flush, FlushMode::Sync { .. }) {
+            shared.flush_log()?;
+            shared.log.flushed.advance(report.log_end);
+        }
         let workers = flush::start(&shared)
             .map_err(StoreError::io("start workers for", shared.layout.dir()))?;
         let store = Self {

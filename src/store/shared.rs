@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) dispatch_signal: Signal,
     pub(crate) keeper_signal: Signal,
     pub(crate) asleep: Asleep,
+    /// When the log reaches this position, the checkpoint is to move; 0 when it has, and the keeper was told.
+    pub(crate) checkpoint_at: AtomicU64,
     /// The start of the log when files of queues and index were last deleted below it; `u64::MAX` before the first time.
     pub(crate) swept_below: AtomicU64,
     /// A topic was deleted since the checkpoint moved last. Its records must soon lie before the checkpoint: recovery would
@@ -64,6 +66,11 @@ impl Shared {
     /// Wakes the workers that wait for an append; called after one.
     pub(crate) fn rouse(&self) {
         fence(Ordering::SeqCst);
+        let at = self.checkpoint_at.load(Ordering::Relaxed);
+        if at > 0 && self.log.appended.get() >= at {
+            self.checkpoint_at.store(0, Ordering::Relaxed);
+            self.keeper_signal.notify();
+        }
         for (asleep, signal) in [
             (&self.asleep.flush, &self.flush_signal),
             (&self.asleep.dispatch, &self.dispatch_signal),

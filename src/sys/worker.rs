@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,25 @@ pub(crate) fn side_by_side<T: Send>(
     let mut made = made.into_inner();
     made.sort_by_key(|(number, _)| *number);
     made.into_iter().map(|(_, one)| one).collect()
+}
+
+/// Runs `first` here and `second` on a thread beside it, which takes what `first` hands over, in order; so many things may
+/// wait between them. Returns what both made. A panic in one is a panic here.
+pub(crate) fn hand_over<T: Send, A, B: Send>(
+    waiting_max: usize,
+    first: impl FnOnce(SyncSender<T>) -> A,
+    second: impl FnOnce(Receiver<T>) -> B + Send,
+) -> (A, B) {
+    let (give, take) = mpsc::sync_channel(waiting_max);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(move || second(take));
+        let first = first(give);
+        let second = second.join();
+        (
+            first,
+            second.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
+    })
 }
 
 /// How many threads can run at a time on this machine.
@@ -161,7 +181,16 @@ impl Drop for Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+
+    #[test]
+    fn what_is_handed_over_comes_in_order_and_all_of_it() {
+        let give = |sender: SyncSender<u32>| (0..1000).map(|n| sender.send(n)).all(|s| s.is_ok());
+        let (given, taken) = hand_over(3, give, |taken| taken.into_iter().collect::<Vec<_>>());
+        assert!(given);
+        assert!(taken.into_iter().eq(0..1000));
+        let (given, ()) = hand_over(3, give, drop);
+        assert!(!given, "nobody takes it any more");
+    }
 
     #[test]
     fn a_signal_runs_a_step_and_stop_joins() {

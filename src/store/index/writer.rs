@@ -230,12 +230,21 @@ impl IndexWriter {
         };
         segment.write(0, &header.encode())?;
         current.header = header;
-        if !self.dirty.iter().any(|known| Arc::ptr_eq(known, segment)) {
-            self.dirty.push(Arc::clone(segment));
-        }
+        self.note_dirty();
         self.entries.clear();
         self.slots.clear();
         Ok(())
+    }
+
+    /// Remembers that the current file was written to.
+    pub(crate) fn note_dirty(&mut self) {
+        let segment = self.current.as_ref().map(|current| &current.segment);
+        let dirty = &mut self.dirty;
+        if let Some(segment) =
+            segment.filter(|segment| !dirty.iter().any(|known| Arc::ptr_eq(known, segment)))
+        {
+            dirty.push(Arc::clone(segment));
+        }
     }
 
     /// Makes everything filed so far durable.

@@ -7,6 +7,7 @@
 //! Lock order: the list of files is a leaf; it is held only to copy a reference out.
 
 pub(crate) mod append;
+mod filing;
 pub(crate) mod mend;
 mod open;
 pub(crate) mod receive;

@@ -2,8 +2,9 @@
 //!
 //! After a clean stop the queues tell where the log ends; only what follows the newest entry is walked. After a crash
 //! the walk begins where the checkpoint says, or at the start of the file it names if another broker wrote it; queue and
-//! index entries from there on are thrown away and made again, by the rule that made them first. If anything before that turns out to be missing, the walk begins again
-//! at the first record there is. A later record wins over an earlier one with the same queue offset (its topic was
+//! index entries from there on are thrown away and made again, by the rule that made them first. The index does so on a
+//! thread beside the walk ([`filing`](super::filing)). If anything before that turns out to be missing, the walk begins
+//! again at the first record there is. A later record wins over an earlier one with the same queue offset (its topic was
 //! deleted and made again).
 //!
 //! Damage: Apache cuts the log at the first bad byte and loses every message behind it. Here whole records behind a
@@ -26,9 +27,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Log;
+use super::filing::open_index;
 use super::mend::{cut_tail, mend};
 use super::open::{open_log, open_segment};
-use super::replay::{Pass, open_index};
+use super::replay::Pass;
 use super::valid::valid_end;
 use super::writer::LastRecord;
 use crate::message::record::Record;
@@ -38,8 +40,8 @@ use crate::store::index::format::Geometry;
 use crate::store::index::repair::Trust;
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout::{self, Layout};
-use crate::store::queue::Kind;
 use crate::store::queue::table::QueueTable;
+use crate::store::queue::{Kind, Queue};
 use crate::store::segment::{Handle, Segment};
 use crate::store::{RecoveryReport, StoreOptions, cut};
 use crate::sys::Clock;
@@ -157,7 +159,7 @@ pub(super) fn geometry(options: &StoreOptions) -> Geometry {
 
 /// Where the walk over the log has to begin.
 fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min: u64) -> u64 {
-    let newest = queues.all().into_iter().filter_map(|queue| {
+    let newest = |queue: Arc<Queue>| {
         let end = valid_end(&queue, log, log_min, u64::MAX);
         let last = match queue.kind() {
             Kind::Simple(places) => {
@@ -174,13 +176,15 @@ fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min:
         }?;
         u64::try_from(last.log_offset)
             .ok()
-            .filter(|_| last.is_plausible())
-    });
-    let Some(newest) = newest.max().filter(|&newest| newest >= log_min) else {
-        return log_min;
+            .filter(|&at| last.is_plausible() && at >= log_min)
     };
+    let mut newest = queues.all().into_iter().filter_map(newest);
     if setting.clean {
-        return newest;
+        return newest.max().unwrap_or(log_min);
+    }
+    // One queue with an entry that means something will do: which is the newest, only the walk can tell.
+    if newest.next().is_none() {
+        return log_min;
     }
     let trusted = setting.checkpoint.queue_log_offset;
     if let Some(trusted) = u64::try_from(trusted).ok().filter(|&at| at > 0) {

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use super::filing::{self, Keys};
 use super::mend::Gap;
-use super::recover::{Setting, geometry};
+use super::recover::Setting;
 use super::valid::{PLUGS_MAX, is_light, valid_end};
 use super::writer::LastRecord;
 use super::{Item, Log, Walk};
@@ -17,13 +18,15 @@ use crate::base::{LogOffset, QueueId, TopicName};
 use crate::message::record::{MIN_BYTES, Record};
 use crate::store::dispatch::{TagsCode, batch_place, light_queues, takes_queue_place};
 use crate::store::error::StoreError;
-use crate::store::index::repair::{self, Trust};
+use crate::store::index::format::MessageKeys;
+use crate::store::index::repair::Trust;
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout;
 use crate::store::queue::files::Files;
 use crate::store::queue::places::Unit;
 use crate::store::queue::table::QueueTable;
 use crate::store::queue::{BatchEntry, Entry, Kind, Queue};
+use crate::sys::worker;
 
 /// Queue entries are written out after so many records, so that memory stays small.
 const WRITE_OUT_EVERY: u64 = 100_000;
@@ -33,7 +36,10 @@ pub(super) struct Pass<'a> {
     setting: &'a Setting<'a>,
     log: Arc<Log>,
     queues: Arc<QueueTable>,
+    /// Opened by the walk.
     pub(super) index: IndexWriter,
+    /// The queue of the record before; the next record is often in the same.
+    recent: Option<Arc<Queue>>,
     pub(super) start: u64,
     pub(super) log_min: u64,
     /// Whether whole records behind damage count.
@@ -71,15 +77,12 @@ impl<'a> Pass<'a> {
             cut.map_err(StoreError::io("cut the queue in", queue.dir()))?;
             queue.set_end(end);
         }
-        let trust = Trust {
-            below,
-            clean: !resume,
-        };
         Ok(Self {
-            index: open_index(setting, log, trust)?,
+            index: filing::no_index(setting),
             setting,
             log: Arc::clone(log),
             queues: Arc::clone(queues),
+            recent: None,
             start,
             log_min,
             resume,
@@ -94,6 +97,21 @@ impl<'a> Pass<'a> {
 
     /// Walks and dispatches. False when something before the start is missing, and the start was not the first record.
     pub(super) fn walk(&mut self) -> Result<bool, StoreError> {
+        let (setting, log) = (self.setting, Arc::clone(&self.log));
+        let trust = Trust {
+            below: if self.resume { self.start } else { u64::MAX },
+            clean: !self.resume,
+        };
+        let (whole, index) = worker::hand_over(
+            filing::WAITING_MAX,
+            |index| self.walk_log(&mut Keys::new(index)),
+            |keys| filing::file_all(setting, &log, trust, keys),
+        );
+        self.index = index?;
+        whole
+    }
+
+    fn walk_log(&mut self, keys: &mut Keys) -> Result<bool, StoreError> {
         let dir = &self.log.dir;
         let files = layout::segments(dir).map_err(StoreError::io("list", dir))?;
         let mut walk = Walk::over_files(&files)
@@ -110,7 +128,7 @@ impl<'a> Pass<'a> {
                         }
                         self.damaged.append(&mut gaps);
                     }
-                    if !self.dispatch(record)? {
+                    if !self.dispatch(record, keys)? {
                         return Ok(false);
                     }
                 }
@@ -141,6 +159,7 @@ impl<'a> Pass<'a> {
                 begin_anew(&queue, first)?;
             }
         }
+        keys.hand_over();
         self.write_out()?;
         Ok(true)
     }
@@ -153,7 +172,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn dispatch(&mut self, record: &Record<'_>) -> Result<bool, StoreError> {
+    fn dispatch(&mut self, record: &Record<'_>, keys: &mut Keys) -> Result<bool, StoreError> {
         let at = u64::try_from(record.physical_offset).unwrap_or_default();
         self.end = at + u64::from(record.size);
         self.last = LastRecord {
@@ -162,19 +181,23 @@ impl<'a> Pass<'a> {
             store_timestamp_ms: record.store_timestamp,
         };
         self.scanned += 1;
+        let found = MessageKeys::of(record.topic, record.properties, record.sys_flag);
+        let tags = TagsCode::with_tags(record.topic, record.properties, found.tags);
+        let delay_levels_ms = &self.setting.options.delay_levels_ms;
         let entry = Entry {
             log_offset: record.physical_offset,
             size: record.size.cast_signed(),
-            tags_code: TagsCode::of(record.topic, record.properties.as_bytes()).resolve(
-                record.store_timestamp,
-                &self.setting.options.delay_levels_ms,
-            ),
+            tags_code: tags.resolve(record.store_timestamp, delay_levels_ms),
         };
         if takes_queue_place(record.sys_flag) {
             let offset = u64::try_from(record.queue_offset).ok();
             if let (Some(offset), Some(id)) = (offset, QueueId::from_wire(record.queue_id)) {
                 let place = (record.topic, id);
-                let placed = if self.queues.is_batch(record, id) {
+                let is_batch = match self.find(place) {
+                    Some(queue) => queue.is_batch(),
+                    None => self.queues.is_batch(record, id),
+                };
+                let placed = if is_batch {
                     self.place_batch(record, id, entry)?
                 } else {
                     self.place(place, offset, entry)?
@@ -184,22 +207,29 @@ impl<'a> Pass<'a> {
                 }
             }
             let dispatches = self.queues.dispatches_to_light_queues();
-            for (topic, offset) in light_queues(record).filter(|_| dispatches) {
+            let lights = dispatches.then(|| light_queues(record));
+            for (topic, offset) in lights.into_iter().flatten() {
                 if !self.place((topic, QueueId::new(0)), offset, entry)? {
                     return Ok(false);
                 }
             }
         }
-        if self.setting.options.index_enabled && !self.index.has(at) {
-            let dir = self.setting.layout.index();
-            self.index
-                .put(record, self.setting.clock.now_ms())
-                .map_err(StoreError::io("write the index in", &dir))?;
+        if self.setting.options.index_enabled {
+            keys.add(at, record, found);
         }
         if self.scanned.is_multiple_of(WRITE_OUT_EVERY) {
             self.write_out()?;
         }
         Ok(true)
+    }
+
+    /// A queue that is there.
+    fn find(&mut self, (topic, id): (&str, QueueId)) -> Option<Arc<Queue>> {
+        let is_it = |queue: &Queue| queue.id() == id && queue.topic().as_str() == topic;
+        if !self.recent.as_ref().is_some_and(|recent| is_it(recent)) {
+            self.recent = self.queues.find(topic, id);
+        }
+        self.recent.clone()
     }
 
     /// Gives a record its place in a queue. False when entries before it are missing although they must have been
@@ -214,7 +244,7 @@ impl<'a> Pass<'a> {
             tracing::warn!("the record at {} has an impossible topic", entry.log_offset);
             return Ok(true);
         }
-        let queue = match self.queues.find(topic, id) {
+        let queue = match self.find((topic, id)) {
             Some(queue) => queue,
             None => self.queues.queue(&TopicName::stored(topic), id),
         };
@@ -348,10 +378,7 @@ impl<'a> Pass<'a> {
                 .write_out()
                 .map_err(StoreError::io("write queues in", &dir))?;
         }
-        let dir = self.setting.layout.index();
-        self.index
-            .write_out()
-            .map_err(StoreError::io("write the index in", &dir))
+        Ok(())
     }
 }
 
@@ -425,21 +452,4 @@ fn fill(queue: &Queue, offset: u64, entry: Entry) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn open_index(
-    setting: &Setting<'_>,
-    log: &Log,
-    trust: Trust,
-) -> Result<IndexWriter, StoreError> {
-    let geometry = geometry(setting.options);
-    let dir = setting.layout.index();
-    if !setting.options.index_enabled {
-        return Ok(IndexWriter::new(&dir, geometry, Vec::new(), None, None));
-    }
-    let time_of = |at: u64| {
-        let slice = log.record_at(at)?;
-        Some(Record::parse(slice.as_ref()).ok()?.store_timestamp)
-    };
-    repair::open(&dir, geometry, trust, time_of).map_err(StoreError::io("open the index in", &dir))
 }

@@ -5,6 +5,7 @@ mod claims;
 mod crash;
 mod golden;
 mod limits;
+mod recovered;
 mod repair;
 mod replica;
 
