@@ -16,7 +16,7 @@
 //! | `result` | `planned`, `unchanged`, `done`, `failed`, `skipped`, or `different` (taken, but something else was found) |
 //! | `error` | why it failed |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -227,11 +227,37 @@ impl Step {
     }
 }
 
+/// The fields of one thing, by name.
+pub(crate) type Fields = BTreeMap<String, Value>;
+
+/// A step like `step` for each field that differs.
+pub(crate) fn differences(step: &Step, before: &Fields, after: &Fields) -> Vec<Step> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let value = |fields: &Fields, name: &String| fields.get(name).cloned().unwrap_or_default();
+    names
+        .into_iter()
+        .map(|name| {
+            let (before, after) = (value(before, name), value(after, name));
+            step.clone().field(name).change(before, after)
+        })
+        .filter(Step::is_planned)
+        .collect()
+}
+
+/// Deals out steps to the work they stand for, so many to each in order. Work of which nothing is to be done is left out.
+pub(crate) fn parts<'a, W>(
+    mut steps: &'a mut [Step],
+    work: &'a [(W, usize)],
+) -> impl Iterator<Item = (&'a mut [Step], &'a W)> {
+    work.iter().filter_map(move |(work, count)| {
+        let (part, rest) = std::mem::take(&mut steps).split_at_mut(*count);
+        steps = rest;
+        part.iter().any(Step::is_planned).then_some((part, work))
+    })
+}
+
 /// As [`Step::read_back`], for the fields of one thing that were sent together: what was found stands under its field.
-pub(crate) fn read_back_fields(
-    steps: &mut [Step],
-    result: Result<BTreeMap<String, Value>, impl Into<CliError>>,
-) {
+pub(crate) fn read_back_fields(steps: &mut [Step], result: Result<Fields, impl Into<CliError>>) {
     match result {
         Ok(now) => {
             for step in steps {
@@ -400,6 +426,41 @@ mod tests {
         assert_eq!(other.outcome, Outcome::Done);
         other.found(4);
         assert_eq!(other.row()["result"], "different");
+    }
+
+    #[test]
+    fn fields_that_differ_are_dealt_out_to_the_work_they_stand_for() {
+        let fields = |pairs: &[(&str, i32)]| -> Fields {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), json!(value)))
+                .collect()
+        };
+        let step = Step::new("change", "topic", "t", "b");
+        let mut steps = differences(
+            &step,
+            &fields(&[("gone", 1), ("same", 2), ("other", 3)]),
+            &fields(&[("same", 2), ("other", 4), ("new", 5)]),
+        );
+        let named: Vec<_> = steps
+            .iter()
+            .map(|step| (step.field.clone().unwrap(), step.after.clone()))
+            .collect();
+        let expected = [
+            ("gone", Value::Null),
+            ("new", json!(5)),
+            ("other", json!(4)),
+        ];
+        assert_eq!(
+            named,
+            expected.map(|(name, value)| (name.to_owned(), value))
+        );
+        steps[2].done();
+        let work = [("first", 2), ("nothing", 0), ("done", 1)];
+        let dealt: Vec<_> = parts(&mut steps, &work)
+            .map(|(part, work)| (*work, part.len()))
+            .collect();
+        assert_eq!(dealt, [("first", 2)]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! `rmq acl rule`.
 
-use std::collections::BTreeMap;
-
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -9,7 +7,7 @@ use super::{explained, two};
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Column;
-use crate::cli::plan::{Consent, Danger, Plan, Step, read_back_fields};
+use crate::cli::plan::{Consent, Danger, Fields, Plan, Step, parts, read_back_fields};
 use crate::cli::targets::Targets;
 use crate::client::ClientError;
 use crate::client::admin::{AclInfo, Admin, PolicyEntryInfo, PolicyInfo};
@@ -106,9 +104,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// The rules of a subject, by resource.
-type Rules = BTreeMap<String, Value>;
-
-fn rules(acl: Option<&AclInfo>) -> Rules {
+fn rules(acl: Option<&AclInfo>) -> Fields {
     let policies = acl
         .and_then(|acl| acl.policies.as_ref())
         .into_iter()
@@ -234,31 +230,45 @@ async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, Cl
             let step = Step::new(action, "rule", &args.subject, &broker.address).field(resource);
             plan.steps.push(step.change(before, rule.clone()));
         }
-        work.push((broker, found.is_none()));
+        let put = Put {
+            address: broker.address,
+            acl: &acl,
+            is_new: found.is_none(),
+        };
+        work.push((put, wanted.len()));
     }
     if plan.agreed(args.consent, Danger::None, context)? {
-        for (steps, (broker, is_new)) in plan.steps.chunks_mut(wanted.len()).zip(&work) {
-            if steps.iter().any(Step::is_planned) {
-                put(steps, &broker.address, &acl, *is_new, admin).await;
-            }
+        for (steps, put) in parts(&mut plan.steps, &work) {
+            put.take(steps, admin).await;
         }
     }
     plan.finish(context)
 }
 
-/// Sends the rules of a subject to one broker and reads back what it has then.
-async fn put(steps: &mut [Step], address: &str, acl: &AclInfo, is_new: bool, admin: &Admin) {
-    let subject = acl.subject.clone().unwrap_or_default();
-    let sent: Result<Rules, ClientError> = async {
-        if is_new {
-            admin.create_acl_at(address, acl).await?;
-        } else {
-            admin.update_acl_at(address, acl).await?;
+/// Rules of a subject for one broker.
+struct Put<'a> {
+    address: String,
+    acl: &'a AclInfo,
+    /// Whether the broker has none of the subject's.
+    is_new: bool,
+}
+
+impl Put<'_> {
+    /// Sends the rules and reads back what the broker has then.
+    async fn take(&self, steps: &mut [Step], admin: &Admin) {
+        let (address, acl) = (&self.address, self.acl);
+        let subject = acl.subject.clone().unwrap_or_default();
+        let sent: Result<Fields, ClientError> = async {
+            if self.is_new {
+                admin.create_acl_at(address, acl).await?;
+            } else {
+                admin.update_acl_at(address, acl).await?;
+            }
+            Ok(rules(admin.acl_at(address, &subject).await?.as_ref()))
         }
-        Ok(rules(admin.acl_at(address, &subject).await?.as_ref()))
+        .await;
+        read_back_fields(steps, sent.map_err(explained));
     }
-    .await;
-    read_back_fields(steps, sent.map_err(explained));
 }
 
 async fn remove(
@@ -291,7 +301,7 @@ async fn remove(
         for step in &mut plan.steps {
             let (address, name) = (step.at.clone(), step.field.clone().unwrap_or_default());
             let kind = step.before["policyType"].as_str().map(str::to_owned);
-            let deleted: Result<Rules, ClientError> = async {
+            let deleted: Result<Fields, ClientError> = async {
                 admin
                     .delete_acl_at(&address, subject, kind.as_deref(), Some(&name))
                     .await?;
@@ -338,12 +348,12 @@ async fn copy(
                 .map_err(explained)?;
             let now = rules(found.as_ref());
             let wanted = rules(Some(acl));
-            work.push((
-                target.address.clone(),
-                acl.clone(),
-                found.is_none(),
-                wanted.len(),
-            ));
+            let put = Put {
+                address: target.address.clone(),
+                acl,
+                is_new: found.is_none(),
+            };
+            work.push((put, wanted.len()));
             for (resource, rule) in wanted {
                 let before = now.get(&resource).cloned();
                 let step = Step::new("copy", "rule", name(acl), &target.address).field(&resource);
@@ -353,13 +363,8 @@ async fn copy(
     }
     let question = format!("Copying rules to {} brokers. Go on?", targets.len());
     if plan.agreed(consent, Danger::Ask(&question), context)? {
-        let mut rest = plan.steps.as_mut_slice();
-        for (address, acl, is_new, count) in &work {
-            let (steps, others) = rest.split_at_mut(*count);
-            rest = others;
-            if steps.iter().any(Step::is_planned) {
-                put(steps, address, acl, *is_new, admin).await;
-            }
+        for (steps, put) in parts(&mut plan.steps, &work) {
+            put.take(steps, admin).await;
         }
     }
     plan.finish(context)

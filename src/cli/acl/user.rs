@@ -220,27 +220,27 @@ async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, Cl
             if !step.is_planned() {
                 continue;
             }
-            let address = &broker.address;
-            let put = async {
-                if *is_new {
-                    admin.create_user_at(address, &wanted).await?;
-                    // Creating takes the name and the password; the rest is a change.
-                    if wanted.user_status.is_some() {
-                        admin.update_user_at(address, &wanted).await?;
-                    }
-                } else {
-                    admin.update_user_at(address, &wanted).await?;
-                }
-                admin.user_at(address, &args.name).await
-            };
-            step.read_back(
-                put.await
-                    .map(|now| now.as_ref().map(described))
-                    .map_err(explained),
-            );
+            put(step, &broker.address, &wanted, *is_new, admin).await;
         }
     }
     plan.finish(context)
+}
+
+/// Sends a user to one broker and reads back what it has then.
+async fn put(step: &mut Step, address: &str, user: &UserInfo, is_new: bool, admin: &Admin) {
+    let put = async {
+        if is_new {
+            admin.create_user_at(address, user).await?;
+        }
+        // Creating takes the name and the password; the rest is a change.
+        if !is_new || user.user_status.is_some() {
+            admin.update_user_at(address, user).await?;
+        }
+        let name = user.username.as_deref().unwrap_or_default();
+        admin.user_at(address, name).await
+    };
+    let now = put.await.map_err(explained);
+    step.read_back(now.map(|now| now.as_ref().map(described)));
 }
 
 async fn remove(
@@ -335,18 +335,7 @@ async fn copy(
     if plan.agreed(consent, Danger::Ask(&question), context)? {
         for (step, (user, is_new)) in plan.steps.iter_mut().zip(&work) {
             let address = step.at.clone();
-            let put = async {
-                if *is_new {
-                    admin.create_user_at(&address, user).await?;
-                }
-                admin.update_user_at(&address, user).await?;
-                admin.user_at(&address, &name(user)).await
-            };
-            step.read_back(
-                put.await
-                    .map(|now| now.as_ref().map(described))
-                    .map_err(explained),
-            );
+            put(step, &address, user, *is_new, admin).await;
         }
     }
     plan.finish(context)

@@ -1,14 +1,14 @@
 //! `rmq group create`, `set` and `rm`.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::{connections, member_ids, no_group};
 use crate::base::GroupName;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::plan::{Consent, Danger, OnExisting, Plan, Step, read_back_fields};
+use crate::cli::plan::{
+    Consent, Danger, Fields, OnExisting, Plan, Step, differences, parts, read_back_fields,
+};
 use crate::cli::targets::{Target, Targets};
 use crate::client::ClientError;
 use crate::client::admin::{Admin, SubscriptionGroupConfig};
@@ -144,8 +144,8 @@ pub(super) struct RmArgs {
     consent: Consent,
 }
 
-fn fields(config: &SubscriptionGroupConfig) -> BTreeMap<String, Value> {
-    let mut fields: BTreeMap<String, Value> = [
+fn fields(config: &SubscriptionGroupConfig) -> Fields {
+    let mut fields: Fields = [
         ("enabled", json!(config.consume_enable)),
         ("broadcast", json!(config.consume_broadcast_enable)),
         ("orderly", json!(config.consume_message_orderly)),
@@ -245,9 +245,9 @@ pub(super) async fn create(
 
 /// What is done at one broker.
 enum Work {
-    /// Send the group; so many steps are about it.
-    Put(SubscriptionGroupConfig, usize),
-    /// Forbid or allow a topic; one step.
+    /// Send the group.
+    Put(SubscriptionGroupConfig),
+    /// Forbid or allow a topic.
     Readable {
         group: String,
         topic: String,
@@ -258,7 +258,7 @@ enum Work {
 pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, CliError> {
     let masters = args.targets.masters(admin).await?;
     let mut plan = Plan::default();
-    let mut work: Vec<(Target, Work)> = Vec::new();
+    let mut work: Vec<((Target, Work), usize)> = Vec::new();
     for group in &args.groups {
         let mut found_one = false;
         for master in &masters {
@@ -268,26 +268,24 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
             };
             found_one = true;
             let wanted = args.wanted.applied(found.clone())?;
-            let steps = differences(group, master, found, &wanted);
-            work.push((master.clone(), Work::Put(wanted, steps.len())));
+            let step = Step::new("change", "group", group, &master.name);
+            let steps = differences(&step, &fields(found), &fields(&wanted));
+            work.push(((master.clone(), Work::Put(wanted)), steps.len()));
             plan.steps.extend(steps);
             let forbidden = groups.forbidden.get(group);
             let changes = args.forbid.iter().map(|topic| (topic, false));
             for (topic, readable) in changes.chain(args.allow.iter().map(|topic| (topic, true))) {
                 let bits = forbidden.and_then(|topics| topics.get(topic));
-                let step = Step::new("change", "group", group, &master.name);
                 let before = bits.is_none_or(|bits| bits & 4 == 0);
-                let step = step.field(format!("readable.{topic}"));
+                let step = step.clone().field(format!("readable.{topic}"));
                 plan.steps.push(step.change(before, readable));
                 let (group, topic) = (group.clone(), topic.clone());
-                work.push((
-                    master.clone(),
-                    Work::Readable {
-                        group,
-                        topic,
-                        readable,
-                    },
-                ));
+                let readable = Work::Readable {
+                    group,
+                    topic,
+                    readable,
+                };
+                work.push(((master.clone(), readable), 1));
             }
         }
         if !found_one {
@@ -295,26 +293,17 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
         }
     }
     if plan.agreed(args.consent, Danger::None, context)? {
-        let mut rest = plan.steps.as_mut_slice();
-        for (master, work) in &work {
-            let count = match work {
-                Work::Put(_, count) => *count,
-                Work::Readable { .. } => 1,
-            };
-            let (steps, others) = rest.split_at_mut(count);
-            rest = others;
-            if steps.iter().any(Step::is_planned) {
-                take(steps, work, master, admin).await;
-            }
+        for (steps, (master, work)) in parts(&mut plan.steps, &work) {
+            take(steps, work, master, admin).await;
         }
     }
     plan.finish(context)
 }
 
 async fn take(steps: &mut [Step], work: &Work, master: &Target, admin: &Admin) {
-    let taken: Result<BTreeMap<String, Value>, ClientError> = async {
+    let taken: Result<Fields, ClientError> = async {
         match work {
-            Work::Put(config, _) => {
+            Work::Put(config) => {
                 admin.put_group_at(&master.address, &sent(config)).await?;
                 let now = found_at(admin, master, &config.group_name).await?;
                 Ok(now.as_ref().map(fields).unwrap_or_default())
@@ -328,29 +317,12 @@ async fn take(steps: &mut [Step], work: &Work, master: &Target, admin: &Admin) {
                 let now = admin
                     .group_readable_at(address, group, topic, Some(*readable))
                     .await?;
-                Ok(BTreeMap::from([(format!("readable.{topic}"), json!(now))]))
+                Ok(Fields::from([(format!("readable.{topic}"), json!(now))]))
             }
         }
     }
     .await;
     read_back_fields(steps, taken);
-}
-
-fn differences(
-    group: &str,
-    master: &Target,
-    found: &SubscriptionGroupConfig,
-    wanted: &SubscriptionGroupConfig,
-) -> Vec<Step> {
-    let (before, after) = (fields(found), fields(wanted));
-    let changed = after.into_iter().filter_map(|(name, value)| {
-        let old = before.get(&name).cloned().unwrap_or_default();
-        (old != value).then(|| {
-            let step = Step::new("change", "group", group, &master.name);
-            step.field(name).change(old, value)
-        })
-    });
-    changed.collect()
 }
 
 pub(super) async fn remove(

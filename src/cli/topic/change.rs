@@ -8,7 +8,9 @@ use super::perm;
 use crate::base::TopicName;
 use crate::cli::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::plan::{Consent, Danger, OnExisting, Plan, Step, read_back_fields};
+use crate::cli::plan::{
+    Consent, Danger, Fields, OnExisting, Plan, Step, differences, parts, read_back_fields,
+};
 use crate::cli::targets::{Target, Targets};
 use crate::client::ClientError;
 use crate::client::admin::{Admin, TopicConfig};
@@ -254,7 +256,7 @@ async fn put(
 pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Result<Exit, CliError> {
     let masters = args.targets.masters(admin).await?;
     let mut plan = Plan::default();
-    let mut work: Vec<(Target, TopicConfig, usize)> = Vec::new();
+    let mut work: Vec<((Target, TopicConfig), usize)> = Vec::new();
     let mut fewer_readable = false;
     for topic in &args.topics {
         let mut found_one = false;
@@ -268,14 +270,18 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
                 wanted.attributes.remove(name);
             }
             fewer_readable |= wanted.read_queue_nums < found.read_queue_nums;
-            let steps = differences(topic, master, &found, &wanted, args.order_conf.is_none());
+            let step = Step::new("change", "topic", topic, &master.name);
+            let mut steps = differences(&step, &fields(&found), &fields(&wanted));
+            if steps.is_empty() && args.order_conf.is_none() {
+                steps.push(step.change(described(&found), described(&wanted)));
+            }
             let mut sent = with_additions(&wanted);
             for name in &args.remove_attr {
                 if found.attributes.contains_key(name) {
                     sent.attributes.insert(format!("-{name}"), String::new());
                 }
             }
-            work.push((master.clone(), sent, steps.len()));
+            work.push(((master.clone(), sent), steps.len()));
             plan.steps.extend(steps);
         }
         if !found_one {
@@ -296,13 +302,8 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
     };
     if plan.agreed(args.consent, danger, context)? {
         let (changed, orders) = plan.steps.split_at_mut(count_of_fields);
-        let mut rest = changed;
-        for (master, config, count) in &work {
-            let (steps, others) = rest.split_at_mut(*count);
-            rest = others;
-            if steps.iter().any(Step::is_planned) {
-                change_one(steps, admin, master, config).await;
-            }
+        for (steps, (master, config)) in parts(changed, &work) {
+            change_one(steps, admin, master, config).await;
         }
         for step in orders.iter_mut().filter(|step| step.is_planned()) {
             set_order_conf(step, admin).await;
@@ -311,37 +312,8 @@ pub(super) async fn set(args: SetArgs, admin: &Admin, context: &Context) -> Resu
     plan.finish(context)
 }
 
-/// A step for each field that differs; if none does, one that says so.
-fn differences(
-    topic: &str,
-    master: &Target,
-    found: &TopicConfig,
-    wanted: &TopicConfig,
-    say_unchanged: bool,
-) -> Vec<Step> {
-    let (before, after) = (fields(found), fields(wanted));
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let value = |fields: &BTreeMap<String, Value>, name: &String| {
-        fields.get(name).cloned().unwrap_or_default()
-    };
-    let step = || Step::new("change", "topic", topic, &master.name);
-    let mut steps: Vec<Step> = names
-        .into_iter()
-        .filter(|name| value(&before, name) != value(&after, name))
-        .map(|name| {
-            step()
-                .field(name)
-                .change(value(&before, name), value(&after, name))
-        })
-        .collect();
-    if steps.is_empty() && say_unchanged {
-        steps.push(step().change(described(found), described(wanted)));
-    }
-    steps
-}
-
-fn fields(config: &TopicConfig) -> BTreeMap<String, Value> {
-    let mut fields = BTreeMap::from([
+fn fields(config: &TopicConfig) -> Fields {
+    let mut fields = Fields::from([
         ("readQueues".to_owned(), json!(config.read_queue_nums)),
         ("writeQueues".to_owned(), json!(config.write_queue_nums)),
         ("perm".to_owned(), json!(perm::show(config.perm))),
