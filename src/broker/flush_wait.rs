@@ -41,6 +41,8 @@ pub(crate) struct FlushWait {
     /// Wait for this round of registration, so that a consumer started next finds the topic.
     pub(crate) route: Option<u64>,
     pub(crate) sent: Sent,
+    /// When it began to be appended.
+    pub(crate) began: Instant,
 }
 
 /// When what was appended counts as safe: on the disk where that is asked for, and with enough slaves.
@@ -164,6 +166,7 @@ struct Waiting {
     channel: Arc<Channel>,
     safety: Safety,
     sent: Sent,
+    began: Instant,
 }
 
 /// Batches in the order in which they came.
@@ -219,14 +222,19 @@ pub(crate) fn answer_later(broker: &Arc<Broker>, channel: &Arc<Channel>, wait: F
         safety,
         route,
         sent,
+        began,
     } = wait;
     match (safety, route) {
         (Some(safety), None) => broker.flush_waits.add(Waiting {
             channel,
             safety,
             sent,
+            began,
         }),
-        (None, None) => write_answers(&channel, &sent, ResponseCode::SUCCESS),
+        (None, None) => {
+            took(broker, &sent, began);
+            write_answers(&channel, &sent, ResponseCode::SUCCESS);
+        }
         (safety, Some(ticket)) => {
             let waiting = Arc::clone(broker);
             broker.tasks.spawn(async move {
@@ -234,12 +242,18 @@ pub(crate) fn answer_later(broker: &Arc<Broker>, channel: &Arc<Channel>, wait: F
                     Some(safety) => safety.reached(&waiting).await,
                     None => ResponseCode::SUCCESS,
                 };
+                took(&waiting, &sent, began);
                 // The message is stored, whether or not a name server hears of its topic in time.
                 let _ = timeout(ROUTE_LIMIT, waiting.registrar.done(ticket)).await;
                 write_answers(&channel, &sent, code);
             });
         }
     }
+}
+
+/// Notes how long a batch took that is safe now, or will not be in time.
+fn took(broker: &Broker, sent: &Sent, began: Instant) {
+    broker.stats.put_times.note(began.elapsed(), sent.len());
 }
 
 /// Answers the batches of a line for as long as the broker runs.
@@ -256,6 +270,7 @@ pub(crate) async fn answer_line(broker: Arc<Broker>, which: LineOf) {
             let Some(first) = line.batches.lock().pop_front() else {
                 break;
             };
+            took(&broker, &first.sent, first.began);
             write_answers(&first.channel, &first.sent, code);
             let next = line.batches.lock().front().map(|next| next.safety);
             released = next.and_then(|safety| safety.outcome(&broker));

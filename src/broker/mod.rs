@@ -19,6 +19,7 @@ mod flush_wait;
 mod groups;
 mod handlers;
 mod kept;
+mod latency;
 mod lifecycle;
 mod locks;
 mod metrics;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::latency::Latency;
+
 /// How often samples are taken.
 pub(crate) const SAMPLE_INTERVAL_MS: i64 = 10_000;
 
@@ -140,6 +142,11 @@ impl Counter {
         [2, MINUTE_SAMPLES, TEN_MINUTES_SAMPLES].map(|count| rate(&samples.recent, count).tps)
     }
 
+    /// The rate of the last ten seconds.
+    pub(crate) fn rate(&self) -> f64 {
+        rate(&self.samples.lock().recent, 2).tps
+    }
+
     /// The three rates as `BROKER_RUNTIME_INFO` shows them: separated by blanks.
     pub(crate) fn show_rates(&self) -> String {
         let [ten_seconds, minute, ten_minutes] = self.short_rates();
@@ -203,6 +210,11 @@ pub(crate) struct Stats {
     pub(crate) put: Counter,
     /// Bytes stored.
     pub(crate) put_bytes: Counter,
+    /// How long the sends of clients took, waiting for the disk and for slaves included.
+    pub(crate) put_times: Latency,
+    /// The longest that the reading of one pull took where it may block, in milliseconds. Nobody takes the time of what
+    /// is read from memory.
+    pub(crate) longest_read_ms: AtomicU64,
     /// Sends that were not stored.
     pub(crate) put_failed: Counter,
     /// Messages handed out.
@@ -215,6 +227,10 @@ pub(crate) struct Stats {
     pub(crate) cold_pulls: Counter,
     /// All pulls.
     pub(crate) pulls: Counter,
+    /// Messages that the timer filed to deliver them later.
+    pub(crate) timer_filed: Counter,
+    /// Messages that the timer gave back to the log: delivered, or put back for one more turn.
+    pub(crate) timer_delivered: Counter,
     /// Totals at midnight.
     pub(crate) mornings: Mornings,
     named: Mutex<BTreeMap<(StatsName, String), Arc<Counter>>>,
@@ -252,6 +268,8 @@ impl Stats {
             &self.found,
             &self.missed,
             &self.pulls,
+            &self.timer_filed,
+            &self.timer_delivered,
         ];
         for counter in totals {
             counter.sample(now_ms);
@@ -260,6 +278,7 @@ impl Stats {
         for counter in named {
             counter.sample(now_ms);
         }
+        self.put_times.sample(now_ms);
         self.turn_day(day);
     }
 

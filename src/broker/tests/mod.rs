@@ -427,6 +427,42 @@ async fn synchronous_flush_answers_after_the_disk() {
     fixture.stop().await;
 }
 
+/// Whether they waited for the disk or not.
+#[tokio::test]
+async fn the_times_of_all_sends_are_shown() {
+    for flush in [
+        FlushMode::Async { interval: LIMIT },
+        FlushMode::Sync { timeout: LIMIT },
+    ] {
+        let fixture = Fixture::with(|options| options.store.flush = flush).await;
+        let channel = fixture.connect().await;
+        let shown = async |key: &str| {
+            let info = call(&channel, ask(RequestCode::GET_BROKER_RUNTIME_INFO, &[])).await;
+            let info: serde_json::Value = serde_json::from_slice(&info.body).unwrap();
+            info["table"][key].as_str().unwrap().to_owned()
+        };
+        let sends = async || -> u64 {
+            let times = shown("putMessageDistributeTime").await;
+            let counts = times.split_whitespace().map(|one| one.rsplit(':').next());
+            counts.map(|one| one.unwrap().parse::<u64>().unwrap()).sum()
+        };
+        assert_eq!(sends().await, 0);
+        assert_eq!(shown("putLatency99").await, "0.00");
+        let calls: Vec<_> = (0..20)
+            .map(|_| tokio::spawn(channel.call(send("T", 0, "", b"x"), LIMIT)))
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap().code, ResponseCode::SUCCESS);
+        }
+        assert_eq!(sends().await, 20);
+        let share: f64 = shown("putLatency99").await.parse().unwrap();
+        let longest: f64 = shown("putMessageEntireTimeMax").await.parse().unwrap();
+        assert!(share > 0.0, "{share}");
+        assert!(longest < 10_000.0, "{longest}");
+        fixture.stop().await;
+    }
+}
+
 fn heartbeat(client_id: &str) -> Command {
     let body = format!(
         r#"{{"clientID":"{client_id}","consumerDataSet":[{{"consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET",

@@ -330,6 +330,7 @@ impl Engine {
             return Ok(());
         }
         broker.stats.put.add(pushed);
+        broker.stats.timer_delivered.add(pushed);
         self.deliveries_end = self.deliveries_end.max(end);
         touched.sort_unstable();
         touched.dedup();
@@ -397,6 +398,7 @@ impl Engine {
             self.files.add(message)?;
             self.note(broker, timer, message);
         }
+        broker.stats.timer_filed.add(filed.len() as u64);
         self.queue_offset = next;
         self.files.commit()?;
         Ok(Ok(true))

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::subscription::Wanted;
 use super::{FAQ, Refusal, Request};
@@ -454,7 +455,11 @@ fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
     broker.stats.cold_pulls.add(1);
     let reader = Arc::clone(broker);
     let read = move || {
+        let began = Instant::now();
         let found = pull.read(&reader, pull.offset);
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let longest = &reader.stats.longest_read_ms;
+        longest.fetch_max(took_ms, Ordering::Relaxed);
         conclude(&reader, pull, found, suspend_ms);
     };
     broker.tasks.spawn_blocking(read);

@@ -46,7 +46,12 @@ impl Sent {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.commits.is_empty()
+        self.len() == 0
+    }
+
+    /// How many requests are answered.
+    pub(crate) fn len(&self) -> usize {
+        self.answers.len() + self.commits.len()
     }
 
     /// Adds the commit of a transaction.

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use tokio::time::Instant;
 
 pub(crate) use self::answer::{Sent, write_answers};
 pub(super) use self::commit::{Commit, push_commit};
@@ -749,6 +750,7 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
     if session.sends.is_empty() {
         return;
     }
+    let began = Instant::now();
     let stored = if broker.lacks_replicas(session.options.get()) {
         // Apache's words for it.
         Err(Refusal::error("in-sync replicas not enough"))
@@ -757,7 +759,7 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
         appended.map_err(|error| append_refusal(&error, session.options.get()))
     };
     match stored {
-        Ok(()) => appended(broker, session, channel),
+        Ok(()) => appended(broker, session, channel, began),
         Err(refusal) => {
             let options = session.options.get();
             let commit_answer = Command::from(refusal.clone());
@@ -781,7 +783,7 @@ pub(crate) fn finish(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<
     session.sends.clear();
 }
 
-fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>) {
+fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>, began: Instant) {
     let options = Arc::clone(session.options.get());
     let safety = broker.safety(session.sends.group.end());
     // What may not count after all is not acknowledged, whatever its producer would put up with.
@@ -839,6 +841,10 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
         touched.put_nums.add(touched.messages);
         touched.put_size.add(touched.bytes);
     }
+    let done = pending.len().saturating_sub(later.len());
+    if done > 0 {
+        broker.stats.put_times.note(began.elapsed(), done);
+    }
     if !now.is_empty() {
         write_answers(channel, &now, ResponseCode::SUCCESS);
     }
@@ -847,6 +853,7 @@ fn appended(broker: &Arc<Broker>, session: &mut Session, channel: &Arc<Channel>)
             safety,
             route,
             sent: later,
+            began,
         };
         flush_wait::answer_later(broker, channel, wait);
     }
