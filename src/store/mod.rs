@@ -150,8 +150,7 @@ impl Store {
             writer: Writer::new(
                 Arc::clone(&recovered.log),
                 clock.clone(),
-                options.delay_levels_ms.clone(),
-                options.message_max.saturating_add(RECORD_EXTRA_BYTES),
+                &options,
                 recovered.tail,
                 recovered.last,
             ),
@@ -356,9 +355,6 @@ impl Store {
         kept
     }
 }
-
-/// What a record has beside its body at most, before it counts as too large (`MessageExtEncoder`).
-const RECORD_EXTRA_BYTES: usize = 64 * 1024;
 
 fn read_checkpoint(layout: &Layout) -> Result<Checkpoint, StoreError> {
     let path = layout.checkpoint();

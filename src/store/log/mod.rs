@@ -16,6 +16,7 @@ mod replay;
 mod valid;
 pub mod walk;
 pub(crate) mod writer;
+mod zeroed;
 
 use std::io;
 use std::path::PathBuf;

@@ -22,17 +22,22 @@ use smallvec::SmallVec;
 
 use super::Log;
 use super::append::{AppendGroup, patch_base, patch_lights};
+use super::zeroed::Zeroed;
 use crate::base::LogOffset;
 use crate::message::{record, sysflag};
 use crate::store::dispatch::takes_queue_place;
 use crate::store::error::{AppendError, WriteRefusal};
 use crate::store::held::Held;
 use crate::store::index::feed::{Feed, Filed};
+use crate::store::options::{FlushMode, StoreOptions};
 use crate::store::queue::Entry;
 use crate::store::queue::due::Due;
 use crate::store::queue::table::QueueTable;
 use crate::store::segment::Segment;
 use crate::sys::{Clock, platform};
+
+/// What a record has beside its body at most, before it counts as too large (`MessageExtEncoder`).
+const RECORD_EXTRA_BYTES: usize = 64 * 1024;
 
 /// The last record of the log, for the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +55,7 @@ pub(super) struct Tail {
     pub(super) broken: Option<String>,
     /// Whether the last group found no room on the disk; said once in the log.
     no_room: bool,
+    zeroed: Zeroed,
 }
 
 /// Appends groups to a [`Log`].
@@ -83,24 +89,25 @@ impl Writer {
     pub(crate) fn new(
         log: Arc<Log>,
         clock: Clock,
-        delay_levels_ms: Vec<i64>,
-        record_max: usize,
+        options: &StoreOptions,
         segment: Arc<Segment>,
         last: LastRecord,
     ) -> Self {
+        let record_max = options.message_max.saturating_add(RECORD_EXTRA_BYTES);
         let position = log.appended.get();
         let file_max = usize::try_from(log.file_bytes).unwrap_or(usize::MAX);
         Self {
             record_max: record_max.min(file_max.saturating_sub(record::BLANK_BYTES)),
             log,
             clock,
-            delay_levels_ms,
+            delay_levels_ms: options.delay_levels_ms.clone(),
             tail: Mutex::new(Tail {
                 segment,
                 position,
                 last,
                 broken: None,
                 no_room: false,
+                zeroed: Zeroed::new(matches!(options.flush, FlushMode::Sync { .. })),
             }),
             held: Held::default(),
             feed: Feed::default(),
@@ -148,6 +155,9 @@ impl Writer {
             }
         }
         self.publish(&mut tail, group, &runs, (now, queues.due()));
+        let tail = &mut *tail;
+        tail.zeroed
+            .extend(&tail.segment, tail.position, group.buffer.len());
         Ok(())
     }
 
@@ -322,6 +332,7 @@ impl Writer {
                 light.queue.give_back(1);
             }
         }
+        tail.zeroed.forget();
         for run in runs {
             if let Err(error) = run.segment.clear_from(run.at) {
                 let why = format!(
