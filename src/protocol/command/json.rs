@@ -345,12 +345,13 @@ fn escape(rest: &mut &str, text: &mut String) -> Result<(), JsonError> {
 }
 
 fn unicode_escape(rest: &mut &str, text: &mut String) -> Result<(), JsonError> {
-    let first = hex4(rest)?;
-    if let Some(ascii) = u8::try_from(first).ok().filter(u8::is_ascii) {
+    if let [b'0', b'0', b'0', digit @ b'0'..=b'9', ..] = rest.as_bytes() {
         // The separators of message properties: the escapes that really come.
-        text.push(char::from(ascii));
+        text.push(char::from(digit.wrapping_sub(b'0')));
+        *rest = rest.get(4..).unwrap_or_default();
         return Ok(());
     }
+    let first = hex4(rest)?;
     let mut units = [first, 0];
     let mut used = 1;
     if (0xd800..0xdc00).contains(&first)
