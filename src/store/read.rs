@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Store;
-use super::log::LogSlice;
+use super::log::{LogSlice, Reader};
 use super::queue::{Entry, Queue};
 use crate::base::{LogOffset, QueueOffset};
 use crate::message::record::Record;
@@ -193,8 +193,10 @@ impl Store {
         let mut at = offset.get();
         let mut scanned = 0;
         found.status = GetStatus::OffsetFoundNull;
-        'scan: while scanned < scan_max && at < found.max.get() {
-            let left = usize::try_from(found.max.get() - at).unwrap_or(STEP);
+        let max = found.max;
+        let mut records = self.collector(filter, found);
+        'scan: while scanned < scan_max && at < max.get() {
+            let left = usize::try_from(max.get() - at).unwrap_or(STEP);
             let step = STEP.min(left).min(scan_max - scanned);
             // One more, because the entry behind an entry tells whether that is a plug.
             queue.read(at, step + 1, &mut entries);
@@ -205,53 +207,26 @@ impl Store {
                 return false;
             }
             for (index, entry) in entries.iter().enumerate().take(step) {
-                if found.count >= limits.messages.max(1) {
+                if records.found.count >= limits.messages.max(1) {
                     break 'scan;
                 }
                 let wanted = entry.is_plausible()
                     && !is_plug(entry, entries.get(index + 1))
-                    && filter(Candidate::Entry(entry.tags_code)) == Verdict::Take;
-                let is_full = found.bytes.saturating_add(bytes_of(entry)) > limits.bytes;
-                if wanted && found.count > 0 && is_full {
+                    && records.wants(entry);
+                let bytes = records.found.bytes.saturating_add(bytes_of(entry));
+                if wanted && records.found.count > 0 && bytes > limits.bytes {
                     break 'scan;
                 }
                 let record = wanted.then_some((entry, 1));
-                if self.collect_record(record, filter, found).is_break() {
+                if records.add(record).is_break() {
                     break 'scan;
                 }
                 scanned += 1;
                 at += 1;
             }
         }
-        found.next = next_of(part, at, found.max);
+        found.next = next_of(part, at, max);
         true
-    }
-
-    /// Adds the record of an entry with so many messages to what was found, if the filter wants it too; `None` stands
-    /// for an entry that is not wanted. Breaks when the reader has had enough.
-    fn collect_record(
-        &self,
-        record: Option<(&Entry, usize)>,
-        filter: &mut impl FnMut(Candidate<'_>) -> Verdict,
-        found: &mut Found,
-    ) -> ControlFlow<()> {
-        let slice = record.and_then(|(entry, _)| self.slice_of(entry));
-        let verdict = slice
-            .as_ref()
-            .map(|slice| filter(Candidate::Record(slice.as_ref())));
-        match (record, slice, verdict) {
-            (_, _, Some(Verdict::Stop)) => return ControlFlow::Break(()),
-            (Some((entry, messages)), Some(slice), Some(Verdict::Take)) => {
-                found.count += messages;
-                found.bytes += bytes_of(entry);
-                found.status = GetStatus::Found;
-                push_joined(&mut found.slices, slice);
-            }
-            _ if found.count > 0 => {}
-            (Some(_), None, _) => found.status = GetStatus::MessageWasRemoving,
-            _ => found.status = GetStatus::NoMatchedMessage,
-        }
-        ControlFlow::Continue(())
     }
 
     /// Like [`Store::collect`], from a batch queue: a record counts as many messages as it has, and an offset in the
@@ -273,7 +248,9 @@ impl Store {
         let mut at = offset.get();
         let mut scanned = 0;
         found.status = GetStatus::OffsetFoundNull;
-        'scan: while scanned < scan_max && at < found.max.get() {
+        let max = found.max;
+        let mut records = self.collector(filter, found);
+        'scan: while scanned < scan_max && at < max.get() {
             queue.read_batches(at, STEP, &mut batches);
             if scanned == 0
                 && batches
@@ -286,15 +263,14 @@ impl Store {
             for batch in batches.iter().filter(|batch| batch.end() > before) {
                 let messages = usize::try_from(batch.count).unwrap_or(1);
                 let size = bytes_of(&batch.entry);
-                let wanted = batch.is_plausible()
-                    && filter(Candidate::Entry(batch.entry.tags_code)) == Verdict::Take;
-                let is_full = found.count.saturating_add(messages) > limits.messages
-                    || found.bytes.saturating_add(size) > limits.bytes;
-                if found.count > 0 && wanted && is_full {
+                let wanted = batch.is_plausible() && records.wants(&batch.entry);
+                let is_full = records.found.count.saturating_add(messages) > limits.messages
+                    || records.found.bytes.saturating_add(size) > limits.bytes;
+                if records.found.count > 0 && wanted && is_full {
                     break 'scan;
                 }
                 let record = wanted.then_some((&batch.entry, messages));
-                if self.collect_record(record, filter, found).is_break() {
+                if records.add(record).is_break() {
                     break 'scan;
                 }
                 scanned += 1;
@@ -304,25 +280,16 @@ impl Store {
                 break;
             }
         }
-        found.next = next_of(part, at, found.max);
+        found.next = next_of(part, at, max);
         true
     }
 
-    /// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that
-    /// length: a client would stumble over such bytes and take nothing of the whole answer.
-    fn slice_of(&self, entry: &Entry) -> Option<LogSlice> {
-        let at = u64::try_from(entry.log_offset).ok()?;
-        let slice = self.shared.log.slice(at, u64::try_from(entry.size).ok()?)?;
-        if Record::begins(slice.as_ref()) {
-            return Some(slice);
+    fn collector<'a, F>(&'a self, filter: &'a mut F, found: &'a mut Found) -> Collector<'a, F> {
+        Collector {
+            log: self.shared.log.reader(),
+            filter,
+            found,
         }
-        tracing::error!(
-            offset = at,
-            size = entry.size,
-            "the commit log is damaged: a queue entry points to bytes that are no record; the message is passed over \
-             (`rmq inspect commitlog` shows the place)"
-        );
-        None
     }
 
     /// The whole record that begins at `at`.
@@ -339,8 +306,9 @@ impl Store {
     }
 
     fn store_time_of(&self, entry: &Entry) -> Option<i64> {
-        let slice = self.slice_of(entry)?;
-        Some(Record::parse(slice.as_ref()).ok()?.store_timestamp)
+        let mut log = self.shared.log.reader();
+        let bytes = record_of(entry, &mut log)?;
+        Some(Record::parse(bytes).ok()?.store_timestamp)
     }
 
     /// The offset that stands for a time (`ConsumeQueue.getOffsetInQueueByTime`): at the lower boundary the first
@@ -369,6 +337,68 @@ impl Store {
         };
         QueueOffset::new(offset)
     }
+}
+
+/// Collects the records that a filter wants.
+struct Collector<'a, F> {
+    log: Reader<'a>,
+    filter: &'a mut F,
+    found: &'a mut Found,
+}
+
+impl<F: FnMut(Candidate<'_>) -> Verdict> Collector<'_, F> {
+    /// Whether the filter wants a message as far as its queue entry tells.
+    fn wants(&mut self, entry: &Entry) -> bool {
+        (self.filter)(Candidate::Entry(entry.tags_code)) == Verdict::Take
+    }
+
+    /// Adds the record of an entry with so many messages to what was found, if the filter wants it too; `None` stands
+    /// for an entry that is not wanted. Breaks when the reader has had enough.
+    fn add(&mut self, record: Option<(&Entry, usize)>) -> ControlFlow<()> {
+        let bytes = record.and_then(|(entry, _)| record_of(entry, &mut self.log));
+        let verdict = bytes.map(|bytes| (self.filter)(Candidate::Record(bytes)));
+        let found = &mut *self.found;
+        match (record, verdict) {
+            (_, Some(Verdict::Stop)) => return ControlFlow::Break(()),
+            (Some((entry, messages)), Some(Verdict::Take)) => {
+                found.count += messages;
+                found.bytes += bytes_of(entry);
+                found.status = GetStatus::Found;
+                if let Some((offset, size)) = place_of(entry) {
+                    self.log.take(offset, size, &mut found.slices);
+                }
+            }
+            _ if found.count > 0 => {}
+            (Some(_), None) => found.status = GetStatus::MessageWasRemoving,
+            _ => found.status = GetStatus::NoMatchedMessage,
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that length:
+/// a client would stumble over such bytes and take nothing of the whole answer.
+fn record_of<'l>(entry: &Entry, log: &'l mut Reader<'_>) -> Option<&'l [u8]> {
+    let (offset, size) = place_of(entry)?;
+    let bytes = log.bytes(offset, size)?;
+    if Record::begins(bytes) {
+        return Some(bytes);
+    }
+    tracing::error!(
+        offset,
+        size,
+        "the commit log is damaged: a queue entry points to bytes that are no record; the message is passed over \
+         (`rmq inspect commitlog` shows the place)"
+    );
+    None
+}
+
+/// Where an entry's record lies in the log, and its length.
+fn place_of(entry: &Entry) -> Option<(u64, u64)> {
+    Some((
+        u64::try_from(entry.log_offset).ok()?,
+        u64::try_from(entry.size).ok()?,
+    ))
 }
 
 /// What a read is to look at.
@@ -403,12 +433,4 @@ fn next_of(part: &Part<'_>, at: u64, max: QueueOffset) -> QueueOffset {
     }
     let min = part.queue.min_offset().get();
     QueueOffset::new(min.max(at + 1).min(max.get()))
-}
-
-fn push_joined(slices: &mut Vec<LogSlice>, slice: LogSlice) {
-    let rest = match slices.last_mut() {
-        Some(last) => last.join(slice),
-        None => Some(slice),
-    };
-    slices.extend(rest);
 }

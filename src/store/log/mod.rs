@@ -19,6 +19,7 @@ pub(crate) mod writer;
 mod zeroed;
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,18 +40,17 @@ pub struct LogSlice {
 }
 
 impl LogSlice {
+    fn of(segment: &Arc<Segment>, place: Range<usize>) -> Self {
+        Self {
+            segment: Arc::clone(segment),
+            start: place.start,
+            len: place.len(),
+        }
+    }
+
     /// Where the stretch begins in the log.
     pub fn log_offset(&self) -> LogOffset {
         LogOffset::new(self.segment.base().saturating_add(self.start as u64))
-    }
-
-    /// Takes `other` in if it lies directly behind this stretch, else gives it back.
-    pub(crate) fn join(&mut self, other: Self) -> Option<Self> {
-        if Arc::ptr_eq(&self.segment, &other.segment) && self.start + self.len == other.start {
-            self.len += other.len;
-            return None;
-        }
-        Some(other)
     }
 
     /// Brings the stretch into memory, if it has left it. Blocks for as long as the disk takes.
@@ -79,6 +79,51 @@ impl AsRef<[u8]> for LogSlice {
 impl From<LogSlice> for bytes::Bytes {
     fn from(slice: LogSlice) -> Self {
         slice.into_bytes()
+    }
+}
+
+/// Reads stretches that mostly lie in one file: that is looked up once, and counted as held once for what lies side by
+/// side. What many threads lock and count for each record is what they wait for.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    log: &'a Log,
+    segment: Option<Arc<Segment>>,
+}
+
+impl Reader<'_> {
+    /// The `len` bytes at `position`, if all of them are appended and in one file.
+    pub(crate) fn bytes(&mut self, position: u64, len: u64) -> Option<&[u8]> {
+        let (segment, place) = self.place(position, len)?;
+        segment.bytes().get(place)
+    }
+
+    /// Adds the same stretch to `slices`: as a part of the last one if it lies directly behind that.
+    pub(crate) fn take(&mut self, position: u64, len: u64, slices: &mut Vec<LogSlice>) {
+        let Some((segment, place)) = self.place(position, len) else {
+            return;
+        };
+        match slices.last_mut() {
+            Some(last)
+                if Arc::ptr_eq(&last.segment, segment) && last.start + last.len == place.start =>
+            {
+                last.len += place.len();
+            }
+            _ => slices.push(LogSlice::of(segment, place)),
+        }
+    }
+
+    fn place(&mut self, position: u64, len: u64) -> Option<(&Arc<Segment>, Range<usize>)> {
+        let end = position.checked_add(len)?;
+        if len == 0 || end > self.log.appended.get() {
+            return None;
+        }
+        let holds = |segment: &Segment| segment.base() <= position && end <= segment.end();
+        if !self.segment.as_deref().is_some_and(holds) {
+            self.segment = self.log.segment_at(position);
+        }
+        let segment = self.segment.as_ref().filter(|segment| holds(segment))?;
+        let start = usize::try_from(position - segment.base()).ok()?;
+        Some((segment, start..start + usize::try_from(len).ok()?))
     }
 }
 
@@ -157,21 +202,19 @@ impl Log {
         segments.drain(..gone).collect()
     }
 
+    /// For reading several stretches.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader {
+            log: self,
+            segment: None,
+        }
+    }
+
     /// The stretch of `len` bytes at `position`, if all of it is appended and in one file.
     pub(crate) fn slice(&self, position: u64, len: u64) -> Option<LogSlice> {
-        let end = position.checked_add(len)?;
-        if len == 0 || end > self.appended.get() {
-            return None;
-        }
-        let segment = self.segment_at(position)?;
-        if end > segment.end() {
-            return None;
-        }
-        Some(LogSlice {
-            start: usize::try_from(position - segment.base()).ok()?,
-            len: usize::try_from(len).ok()?,
-            segment,
-        })
+        let mut reader = self.reader();
+        let (segment, place) = reader.place(position, len)?;
+        Some(LogSlice::of(segment, place))
     }
 
     /// The whole record at `position`, if one begins there.
