@@ -117,6 +117,8 @@ impl From<ClientError> for CliError {
             ClientError::Refused { code, .. } => refused(ResponseCode(*code), &error),
             ClientError::NoRoute { .. } => Self::not_found(&error)
                 .hint("topics appear with their broker's registration; rmq send creates them if the broker may"),
+            ClientError::NoMaster { .. } => Self::new(Exit::Unreachable, &error)
+                .hint("rmq failover status shows where its brokers stand; with controllers one of them becomes master soon"),
             ClientError::NoBroker { .. } => Self::not_found(&error)
                 .hint("brokers register within 30 s of their start; is this the right name server?"),
             ClientError::Name(_) | ClientError::Usage(_) | ClientError::Message { .. } => {

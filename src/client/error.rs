@@ -81,6 +81,12 @@ pub enum ClientError {
         /// Unknown to the name server, or nothing writable or readable in it.
         reason: &'static str,
     },
+    /// The brokers that would do it have no master, and got none within the time.
+    #[error("the brokers of topic {topic} have no master")]
+    NoMaster {
+        /// The topic.
+        topic: String,
+    },
     /// There is no broker to ask.
     #[error("{reason}")]
     NoBroker {
@@ -113,12 +119,13 @@ impl ClientError {
         }
     }
 
-    /// Whether the peer could not be reached, or fell silent.
+    /// Whether the peer could not be reached, fell silent, or is not there at the moment.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
             Self::Connect { .. }
                 | Self::NoNameServer { .. }
+                | Self::NoMaster { .. }
                 | Self::Timeout { .. }
                 | Self::Lost { .. }
         )

@@ -329,13 +329,12 @@ impl Producer {
             }
             let lost = route.lacks_master();
             if !lost || Instant::now() + MASTER_PAUSE >= deadline {
-                return Err(ClientError::NoRoute {
-                    topic: topic.to_string(),
-                    reason: if lost {
-                        "the brokers that would take it have no master"
-                    } else {
-                        "none of its queues can be written"
-                    },
+                let topic = topic.to_string();
+                return Err(if lost {
+                    ClientError::NoMaster { topic }
+                } else {
+                    let reason = "none of its queues can be written";
+                    ClientError::NoRoute { topic, reason }
                 });
             }
             sleep(MASTER_PAUSE).await;
@@ -487,8 +486,7 @@ pub(super) fn master(route: &Route, queue: &MessageQueue) -> Result<String, Clie
         .broker(&queue.broker)
         .and_then(|broker| broker.master())
         .map(str::to_owned)
-        .ok_or_else(|| ClientError::NoRoute {
+        .ok_or_else(|| ClientError::NoMaster {
             topic: queue.topic.to_string(),
-            reason: "its broker has no master",
         })
 }
