@@ -5,7 +5,8 @@
 //! build follow the compiler, therefore prices are compared as multiples of one plain request, which goes through the
 //! same reading, parsing, routing and writing. Where there is no valgrind the test says so and does nothing.
 //!
-//! When a price falls, the test says so; record the new one in [`RECORDED`].
+//! A price that falls is recorded anew in [`RECORDED`]; the test fails when one has fallen far, because what is below the
+//! recorded price can rise without being seen.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -34,6 +35,8 @@ const WINDOW: u32 = 32;
 const COUNT: u32 = 1_024;
 /// How far a price may rise.
 const TOLERANCE: f64 = 0.10;
+/// How far a price may be below what is recorded. Compilers differ a little.
+const SLACK: f64 = 0.20;
 
 /// What is done to a node, one way or the other.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +64,8 @@ struct Recorded {
 }
 
 const RECORDED: Recorded = Recorded {
-    send: 6.36,
-    pull: 9.37,
+    send: 4.69,
+    pull: 10.03,
 };
 
 #[test]
@@ -117,16 +120,17 @@ fn a_message_costs_what_it_did() {
         pull / plain,
         5 * COUNT,
     );
-    let mut dearer = Vec::new();
+    let mut wrong = Vec::new();
     let mut compare = |what: &str, now: f64, before: f64| {
         let change = now / before - 1.0;
+        let told = format!(
+            "{what}: {now:.2} instead of {before:.2}, {:+.0} %",
+            change * 100.0
+        );
         if change > TOLERANCE {
-            dearer.push(format!(
-                "{what}: {now:.2} instead of {before:.2}, {:+.0} %",
-                change * 100.0
-            ));
-        } else if change < -TOLERANCE {
-            eprintln!("{what} has become cheaper, record it: {now:.2} instead of {before:.2}");
+            wrong.push(format!("dearer: {told}"));
+        } else if change < -SLACK {
+            wrong.push(format!("cheaper, record the new price: {told}"));
         }
     };
     compare("a send, in plain requests", send / plain, RECORDED.send);
@@ -137,11 +141,7 @@ fn a_message_costs_what_it_did() {
     );
     compare("a send to one of 256 queues", spread, send);
     compare("a send after many others", later, send);
-    assert!(
-        dearer.is_empty(),
-        "dearer than recorded:\n{}",
-        dearer.join("\n")
-    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 fn has_valgrind() -> bool {
