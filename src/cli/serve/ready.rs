@@ -186,7 +186,7 @@ fn screen(ready: &ReadyInfo, took_ms: i64, durable: bool, context: &Context) {
         line("seed", &format!("{sent} messages{kept}"), "");
     }
     if durable {
-        line("durable", "synced, then acked", "rmq doctor tells what is not");
+        line("durable", "synced, then acked", "rmq doctor");
     }
     if ready.virtual_clock {
         line("clock", "stands still", "rmq clock advance 2h");
