@@ -226,7 +226,11 @@ fn read(
             }
             Ok(())
         });
-    let checked = read.and_then(|()| reading.finish());
+    let checked = read.and_then(|()| {
+        // The archive's end comes before the packing's, whose checksum covers head and manifest too.
+        io::copy(&mut archive.into_inner(), &mut io::sink())?;
+        reading.finish()
+    });
     checked.map_err(|trouble| trouble.about(path))
 }
 
