@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Store;
-use super::log::{LogSlice, Reader};
+use super::log::{LogSlice, Reader, Stretch};
 use super::queue::{Entry, Queue};
 use crate::base::{LogOffset, QueueOffset};
 use crate::message::record::Record;
@@ -307,8 +307,8 @@ impl Store {
 
     fn store_time_of(&self, entry: &Entry) -> Option<i64> {
         let mut log = self.shared.log.reader();
-        let bytes = record_of(entry, &mut log)?;
-        Some(Record::parse(bytes).ok()?.store_timestamp)
+        let record = record_of(entry, &mut log)?;
+        Some(Record::parse(record.bytes()).ok()?.store_timestamp)
     }
 
     /// The offset that stands for a time (`ConsumeQueue.getOffsetInQueueByTime`): at the lower boundary the first
@@ -355,21 +355,21 @@ impl<F: FnMut(Candidate<'_>) -> Verdict> Collector<'_, F> {
     /// Adds the record of an entry with so many messages to what was found, if the filter wants it too; `None` stands
     /// for an entry that is not wanted. Breaks when the reader has had enough.
     fn add(&mut self, record: Option<(&Entry, usize)>) -> ControlFlow<()> {
-        let bytes = record.and_then(|(entry, _)| record_of(entry, &mut self.log));
-        let verdict = bytes.map(|bytes| (self.filter)(Candidate::Record(bytes)));
+        let stretch = record.and_then(|(entry, _)| record_of(entry, &mut self.log));
+        let verdict = stretch
+            .as_ref()
+            .map(|stretch| (self.filter)(Candidate::Record(stretch.bytes())));
         let found = &mut *self.found;
-        match (record, verdict) {
-            (_, Some(Verdict::Stop)) => return ControlFlow::Break(()),
-            (Some((entry, messages)), Some(Verdict::Take)) => {
+        match (record, stretch, verdict) {
+            (_, _, Some(Verdict::Stop)) => return ControlFlow::Break(()),
+            (Some((entry, messages)), Some(stretch), Some(Verdict::Take)) => {
                 found.count += messages;
                 found.bytes += bytes_of(entry);
                 found.status = GetStatus::Found;
-                if let Some((offset, size)) = place_of(entry) {
-                    self.log.take(offset, size, &mut found.slices);
-                }
+                stretch.add_to(&mut found.slices);
             }
             _ if found.count > 0 => {}
-            (Some(_), None) => found.status = GetStatus::MessageWasRemoving,
+            (Some(_), None, _) => found.status = GetStatus::MessageWasRemoving,
             _ => found.status = GetStatus::NoMatchedMessage,
         }
         ControlFlow::Continue(())
@@ -378,27 +378,19 @@ impl<F: FnMut(Candidate<'_>) -> Verdict> Collector<'_, F> {
 
 /// The record an entry points to; `None` if retention took it away, or if what stands there is no record of that length:
 /// a client would stumble over such bytes and take nothing of the whole answer.
-fn record_of<'l>(entry: &Entry, log: &'l mut Reader<'_>) -> Option<&'l [u8]> {
-    let (offset, size) = place_of(entry)?;
-    let bytes = log.bytes(offset, size)?;
-    if Record::begins(bytes) {
-        return Some(bytes);
+fn record_of<'l>(entry: &Entry, log: &'l mut Reader<'_>) -> Option<Stretch<'l>> {
+    let offset = u64::try_from(entry.log_offset).ok()?;
+    let record = log.find(offset, u64::try_from(entry.size).ok()?)?;
+    if Record::begins(record.bytes()) {
+        return Some(record);
     }
     tracing::error!(
         offset,
-        size,
+        size = entry.size,
         "the commit log is damaged: a queue entry points to bytes that are no record; the message is passed over \
          (`rmq inspect commitlog` shows the place)"
     );
     None
-}
-
-/// Where an entry's record lies in the log, and its length.
-fn place_of(entry: &Entry) -> Option<(u64, u64)> {
-    Some((
-        u64::try_from(entry.log_offset).ok()?,
-        u64::try_from(entry.size).ok()?,
-    ))
 }
 
 /// What a read is to look at.

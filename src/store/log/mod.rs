@@ -19,7 +19,6 @@ pub(crate) mod writer;
 mod zeroed;
 
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,14 +39,6 @@ pub struct LogSlice {
 }
 
 impl LogSlice {
-    fn of(segment: &Arc<Segment>, place: Range<usize>) -> Self {
-        Self {
-            segment: Arc::clone(segment),
-            start: place.start,
-            len: place.len(),
-        }
-    }
-
     /// Where the stretch begins in the log.
     pub fn log_offset(&self) -> LogOffset {
         LogOffset::new(self.segment.base().saturating_add(self.start as u64))
@@ -91,28 +82,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The `len` bytes at `position`, if all of them are appended and in one file.
-    pub(crate) fn bytes(&mut self, position: u64, len: u64) -> Option<&[u8]> {
-        let (segment, place) = self.place(position, len)?;
-        segment.bytes().get(place)
-    }
-
-    /// Adds the same stretch to `slices`: as a part of the last one if it lies directly behind that.
-    pub(crate) fn take(&mut self, position: u64, len: u64, slices: &mut Vec<LogSlice>) {
-        let Some((segment, place)) = self.place(position, len) else {
-            return;
-        };
-        match slices.last_mut() {
-            Some(last)
-                if Arc::ptr_eq(&last.segment, segment) && last.start + last.len == place.start =>
-            {
-                last.len += place.len();
-            }
-            _ => slices.push(LogSlice::of(segment, place)),
-        }
-    }
-
-    fn place(&mut self, position: u64, len: u64) -> Option<(&Arc<Segment>, Range<usize>)> {
+    /// The stretch of `len` bytes at `position`, if all of it is appended and in one file.
+    pub(crate) fn find(&mut self, position: u64, len: u64) -> Option<Stretch<'_>> {
         let end = position.checked_add(len)?;
         if len == 0 || end > self.log.appended.get() {
             return None;
@@ -122,8 +93,50 @@ impl Reader<'_> {
             self.segment = self.log.segment_at(position);
         }
         let segment = self.segment.as_ref().filter(|segment| holds(segment))?;
-        let start = usize::try_from(position - segment.base()).ok()?;
-        Some((segment, start..start + usize::try_from(len).ok()?))
+        Some(Stretch {
+            start: usize::try_from(position - segment.base()).ok()?,
+            len: usize::try_from(len).ok()?,
+            segment,
+        })
+    }
+}
+
+/// A stretch of the log that nobody holds yet: it can be looked at, and then be taken or not.
+#[derive(Debug)]
+pub(crate) struct Stretch<'a> {
+    segment: &'a Arc<Segment>,
+    start: usize,
+    len: usize,
+}
+
+impl Stretch<'_> {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let bytes = self.segment.bytes();
+        let rest = bytes.get(self.start..).unwrap_or_default();
+        rest.get(..self.len).unwrap_or_default()
+    }
+
+    /// Holds it from now on.
+    fn held(&self) -> LogSlice {
+        LogSlice {
+            segment: Arc::clone(self.segment),
+            start: self.start,
+            len: self.len,
+        }
+    }
+
+    /// Adds it to `slices`: as a part of the last one if it lies directly behind that.
+    pub(crate) fn add_to(&self, slices: &mut Vec<LogSlice>) {
+        match slices.last_mut() {
+            Some(last)
+                if Arc::ptr_eq(&last.segment, self.segment)
+                    && last.start + last.len == self.start =>
+            {
+                last.len += self.len;
+            }
+            _ => slices.push(self.held()),
+        }
     }
 }
 
@@ -212,9 +225,7 @@ impl Log {
 
     /// The stretch of `len` bytes at `position`, if all of it is appended and in one file.
     pub(crate) fn slice(&self, position: u64, len: u64) -> Option<LogSlice> {
-        let mut reader = self.reader();
-        let (segment, place) = reader.place(position, len)?;
-        Some(LogSlice::of(segment, place))
+        self.reader().find(position, len).map(|found| found.held())
     }
 
     /// The whole record at `position`, if one begins there.
