@@ -59,7 +59,7 @@ pub use self::queue::MessageQueue;
 pub use self::reader::{PullReader, ReadFrom, ReadOptions};
 pub use self::route::{Route, RouteBroker, RouteQueues};
 pub use self::subscription::{Condition, Subscription};
-pub use self::transaction::{Decision, Half, TransactionOptions, TransactionProducer};
+pub use self::transaction::{Answered, Decision, Half, TransactionOptions, TransactionProducer};
 pub use self::webhook::Webhook;
 
 use self::inbound::Inbound;

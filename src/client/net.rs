@@ -115,18 +115,7 @@ impl Net {
         let channel = self.channel(address, limit).await?;
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let answer = channel.call(ours(request), left).await;
-        answer.map_err(|error| match error {
-            CallError::Timeout(_) => ClientError::Timeout {
-                address: address.to_owned(),
-                what,
-                after: limit,
-            },
-            error => ClientError::Lost {
-                address: address.to_owned(),
-                what,
-                reason: error.to_string(),
-            },
-        })
+        answer.map_err(|error| unanswered(address.to_owned(), what, limit, &error))
     }
 
     /// The same for a request that either succeeds or fails.
@@ -138,11 +127,7 @@ impl Net {
     ) -> Result<Reply, ClientError> {
         let what = name_of(&request);
         let reply = self.call(address, request, limit).await?;
-        if reply.code == ResponseCode::SUCCESS {
-            Ok(reply)
-        } else {
-            Err(refused(address, what, &reply))
-        }
+        succeeded(address, what, reply)
     }
 
     /// Sends a request that is not answered.
@@ -200,6 +185,50 @@ pub(crate) fn ours(mut request: Command) -> Command {
 
 fn name_of(request: &Command) -> &'static str {
     RequestCode(request.code).name().unwrap_or("a request")
+}
+
+/// Sends a request that either succeeds or fails on a connection that is there: now, and gives its answer later.
+pub(crate) fn call_ok_on(
+    channel: &Arc<Channel>,
+    request: Command,
+    limit: Duration,
+) -> impl Future<Output = Result<Reply, ClientError>> + Send + use<> {
+    let (address, what) = (channel.peer().to_string(), name_of(&request));
+    let answer = channel.call(ours(request), limit);
+    async move {
+        match answer.await {
+            Ok(reply) => succeeded(&address, what, reply),
+            Err(error) => Err(unanswered(address, what, limit, &error)),
+        }
+    }
+}
+
+fn unanswered(
+    address: String,
+    what: &'static str,
+    after: Duration,
+    error: &CallError,
+) -> ClientError {
+    match error {
+        CallError::Timeout(_) => ClientError::Timeout {
+            address,
+            what,
+            after,
+        },
+        error => ClientError::Lost {
+            address,
+            what,
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn succeeded(address: &str, what: &'static str, reply: Reply) -> Result<Reply, ClientError> {
+    if reply.code == ResponseCode::SUCCESS {
+        Ok(reply)
+    } else {
+        Err(refused(address, what, &reply))
+    }
 }
 
 fn connect_error(address: &str, error: &crate::remoting::ConnectError) -> ClientError {

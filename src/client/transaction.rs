@@ -5,9 +5,10 @@
 //! producer group, and the checker given to [`Client::transaction_producer`] answers for it. A half message that was
 //! stored twice because the answer to the first try was lost is asked about as well: the checker has to know both.
 //!
-//! Two things differ from Apache's `TransactionMQProducer`. Commit and rollback wait for the broker's answer, so that the
-//! caller learns whether the message is out. And a message that is asked about again while its checker is still at work is
-//! not checked twice at a time: the one answer names the copy of the last question.
+//! Two things differ from Apache's `TransactionMQProducer`. Commit and rollback wait for the broker's answer, also those
+//! the checker decides ([`Answered`]), so that the caller learns whether the message is out. And a message that is asked
+//! about again while its checker is still at work is not checked twice at a time: the one answer names the copy of the
+//! last question.
 //!
 //! Absent on purpose: delayed transactional messages, of which Apache's producer silently drops the delay.
 
@@ -15,6 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -31,7 +33,7 @@ use super::Client;
 use super::error::ClientError;
 use super::heartbeat;
 use super::message::{Message, Received};
-use super::net::ours;
+use super::net::call_ok_on;
 use super::producer::{Producer, ProducerOptions, SendReceipt, SendStatus};
 
 /// Questions that wait for the checker; what does not fit is asked again later (`checkRequestHoldMax` of Apache's).
@@ -46,6 +48,18 @@ pub enum Decision {
     Rollback,
     /// Not known yet: the broker will ask again.
     Unknown,
+}
+
+/// What became of the answer to a broker's question.
+#[derive(Debug)]
+pub struct Answered {
+    /// The id of the message that was asked about ([`Received::message_id`]).
+    pub message_id: String,
+    /// What the checker said.
+    pub decision: Decision,
+    /// Whether the broker has carried it out. After an error the outcome is open, and the broker asks again if the
+    /// transaction has not ended. Nothing is sent for [`Decision::Unknown`], which is always `Ok`.
+    pub result: Result<(), ClientError>,
 }
 
 impl Decision {
@@ -68,6 +82,8 @@ pub struct TransactionOptions {
     pub topics: Vec<String>,
     /// How many questions are answered at a time.
     pub checks_max: usize,
+    /// Is told what became of every answer.
+    pub answered: Option<mpsc::UnboundedSender<Answered>>,
 }
 
 impl Default for TransactionOptions {
@@ -76,6 +92,7 @@ impl Default for TransactionOptions {
             producer: ProducerOptions::default(),
             topics: Vec::new(),
             checks_max: 8,
+            answered: None,
         }
     }
 }
@@ -136,6 +153,9 @@ impl TransactionProducer {
             group: group.clone(),
             working: JoinSet::new(),
             open: HashMap::new(),
+            answering: JoinSet::new(),
+            answered: options.answered,
+            limit: client.shared().timeout(),
         };
         let mut answers = JoinSet::new();
         answers.spawn(desk.run(asked));
@@ -333,6 +353,10 @@ struct Desk {
     working: JoinSet<Decision>,
     /// What the checker is working on: by task, and where the answer goes.
     open: HashMap<Id, (Arc<Channel>, Place)>,
+    /// Answers the broker has not confirmed yet.
+    answering: JoinSet<Answered>,
+    answered: Option<mpsc::UnboundedSender<Answered>>,
+    limit: Duration,
 }
 
 impl Desk {
@@ -341,12 +365,17 @@ impl Desk {
             tokio::select! {
                 biased;
                 Some(checked) = self.working.join_next_with_id() => self.answer(checked),
-                question = asked.recv(), if self.working.len() < self.checks_max => match question {
+                Some(Ok(answered)) = self.answering.join_next() => self.tell(answered),
+                question = asked.recv(), if self.has_room() => match question {
                     Some(question) => self.take(question),
                     None => return,
                 },
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.working.len() + self.answering.len() < self.checks_max
     }
 
     fn take(&mut self, question: Question) {
@@ -376,15 +405,38 @@ impl Desk {
                 return;
             }
         };
-        let (Some((channel, place)), Some(outcome)) = (self.open.remove(&id), decision.to_wire())
-        else {
+        let Some((channel, place)) = self.open.remove(&id) else {
             return;
         };
+        let mut answered = Answered {
+            message_id: place.message_id.clone(),
+            decision,
+            result: Ok(()),
+        };
+        let Some(outcome) = decision.to_wire() else {
+            return self.tell(answered);
+        };
         let header = place.header(&self.group, outcome, true);
-        // Lost with the connection, it is asked for again.
-        channel.send_oneway(ours(Command::request(
-            RequestCode::END_TRANSACTION,
-            &header,
-        )));
+        let request = Command::request(RequestCode::END_TRANSACTION, &header);
+        // Sent now, whatever happens to the task.
+        let reply = call_ok_on(&channel, request, self.limit);
+        self.answering.spawn(async move {
+            answered.result = reply.await.map(drop);
+            answered
+        });
+    }
+
+    fn tell(&self, answered: Answered) {
+        if let Err(error) = &answered.result {
+            tracing::warn!(
+                group = %self.group,
+                id = answered.message_id,
+                "the answer about a transaction is not confirmed, and is asked for again if it has not arrived: {error}"
+            );
+        }
+        if let Some(listener) = &self.answered {
+            // Who does not listen any more does not want to know.
+            listener.send(answered).ok();
+        }
     }
 }

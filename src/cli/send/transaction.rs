@@ -5,7 +5,7 @@
 //! command that was killed (also by its shell's account: 128 and above), a commit that got no answer, and a second
 //! Ctrl-C leave it to the broker, which asks a member of the producer group after a while. That is what `--check` is for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::cli::output::{Column, Sheet};
 use crate::cli::shell::{ShellCommand, Stdout};
 use crate::cli::{Context, interrupted};
 use crate::client::{
-    Client, Decision, Half, Message, Received, TransactionOptions, TransactionProducer,
+    Answered, Client, Decision, Half, Message, Received, TransactionOptions, TransactionProducer,
 };
 use crate::message::names;
 
@@ -41,6 +41,9 @@ const FINISHING: &str = "interrupted: the transaction under way is finished firs
 /// Transactions whose command is at work here: a broker that asks about one of them is told to ask again.
 type Open = Arc<Mutex<BTreeSet<String>>>;
 
+/// What the commands of `--check` said, by message, until the broker has taken the answer.
+type Checked = Arc<Mutex<BTreeMap<String, (About, String)>>>;
+
 /// Sends half messages and ends them, then answers for as long as asked.
 pub(super) async fn run(
     args: &Args,
@@ -50,13 +53,14 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let line = |row: &Value| line(row, context);
     let (answered, mut answers) = mpsc::unbounded_channel();
-    let open = Open::default();
-    let producer = join(args, client, &open, answered).await?;
+    let (open, checked) = (Open::default(), Checked::default());
+    let producer = join(args, client, &open, &checked, answered).await?;
     let mut desk = Desk {
         args,
         context,
         producer,
         open,
+        checked,
         sheet: context.output.stream(COLUMNS, &line),
         committed: 0,
         rolled_back: 0,
@@ -74,8 +78,8 @@ pub(super) async fn run(
                 is_interrupted = true;
                 break;
             }
-            Some(row) = answers.recv() => {
-                desk.sheet.row(&row)?;
+            Some(answered) = answers.recv() => {
+                desk.answered(answered)?;
                 continue;
             }
             chunk = items.recv() => chunk,
@@ -117,7 +121,7 @@ pub(super) async fn run(
                     is_interrupted = true;
                     break;
                 }
-                Some(row) = answers.recv() => desk.sheet.row(&row)?,
+                Some(answered) = answers.recv() => desk.answered(answered)?,
                 () = &mut over => break,
             }
         }
@@ -130,7 +134,8 @@ async fn join(
     args: &Args,
     client: &Client,
     open: &Open,
-    answered: mpsc::UnboundedSender<Value>,
+    checked: &Checked,
+    answered: mpsc::UnboundedSender<Answered>,
 ) -> Result<TransactionProducer, CliError> {
     let group = args
         .producer_group
@@ -139,12 +144,13 @@ async fn join(
     let options = TransactionOptions {
         producer: producer_options(args, Some(1)),
         topics: vec![args.topic.clone()],
+        answered: Some(answered),
         ..TransactionOptions::default()
     };
     let command = args.transaction.check.clone();
-    let open = Arc::clone(open);
+    let (open, checked) = (Arc::clone(open), Arc::clone(checked));
     let check = move |message: Received| {
-        let (command, open, answered) = (command.clone(), Arc::clone(&open), answered.clone());
+        let (command, open, checked) = (command.clone(), Arc::clone(&open), Arc::clone(&checked));
         async move {
             let id = message.message_id();
             let Some(command) = command.filter(|_| !open.lock().contains(&id)) else {
@@ -158,8 +164,7 @@ async fn join(
                 Ok(None) => (Decision::Unknown, "check: killed".to_owned()),
                 Err(error) => (Decision::Unknown, format!("check: {error}")),
             };
-            // The command has ended: nobody prints answers any more.
-            answered.send(about.row(decision, &by)).ok();
+            checked.lock().insert(id, (about, by));
             decision
         }
     };
@@ -274,6 +279,7 @@ struct Desk<'a> {
     context: &'a Context,
     producer: TransactionProducer,
     open: Open,
+    checked: Checked,
     sheet: Sheet<'a>,
     committed: u64,
     rolled_back: u64,
@@ -346,6 +352,25 @@ impl Desk<'_> {
             Decision::Unknown => self.undecided += 1,
         }
         Ok(!(self.args.fail_fast && done.decision != Decision::Commit))
+    }
+
+    /// Prints what became of an answer to a broker's question.
+    fn answered(&mut self, answered: Answered) -> Result<(), CliError> {
+        // No command was asked about a transaction that is at work here.
+        let Some((about, by)) = self.checked.lock().remove(&answered.message_id) else {
+            return Ok(());
+        };
+        let row = match answered.result {
+            Ok(()) => about.row(answered.decision, &by),
+            Err(error) => {
+                self.context.output.warn(&format!(
+                    "{} is not confirmed to have ended as the check said, and is asked about again if it has not: {error}",
+                    about.id
+                ));
+                about.row(Decision::Unknown, &format!("{by}, not confirmed"))
+            }
+        };
+        self.sheet.row(&row)
     }
 
     fn finish(self, is_interrupted: bool) -> Result<Exit, CliError> {

@@ -168,6 +168,46 @@ async fn questions_are_answered_as_the_checker_says() {
 }
 
 #[tokio::test]
+async fn what_became_of_an_answer_is_told_once_the_broker_has_said_so() {
+    let broker = Peer::start(move |head, _| match head.fields.get("transactionId") {
+        Some("refused") => Some(Command::response(ResponseCode::SYSTEM_ERROR)),
+        _ => Some(ok()),
+    })
+    .await;
+    let names = name_server(&["T"], 4, &[broker.address()]).await;
+    let client = connect(&names).await;
+    let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let options = TransactionOptions {
+        topics: vec!["T".to_owned()],
+        answered: Some(answered),
+        checks_max: 1,
+        ..TransactionOptions::default()
+    };
+    let checker = |message: Received| async move {
+        match message.keys() {
+            Some("unknown") => Decision::Unknown,
+            _ => Decision::Commit,
+        }
+    };
+    let producer = client.transaction_producer("g", options, checker);
+    let _producer = producer.await.unwrap();
+    let channel = broker.fake.channels.lock()[0].clone();
+    for (number, key) in [(1, "unknown"), (2, "refused"), (3, "taken")] {
+        channel.send_oneway(question(number, key));
+    }
+    let first = answers.recv().await.unwrap();
+    assert_eq!(first.decision, Decision::Unknown);
+    first.result.unwrap();
+    let second = answers.recv().await.unwrap();
+    let error = second.result.unwrap_err();
+    assert_eq!(error.code(), Some(ResponseCode::SYSTEM_ERROR.0));
+    let third = answers.recv().await.unwrap();
+    assert_eq!(third.decision, Decision::Commit);
+    third.result.unwrap();
+    assert_eq!(ended(&broker).len(), 2);
+}
+
+#[tokio::test]
 async fn a_question_that_is_repeated_is_answered_once_about_the_last_copy() {
     let broker = broker(ResponseCode::SUCCESS).await;
     let names = name_server(&["T"], 4, &[broker.address()]).await;
