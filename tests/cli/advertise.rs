@@ -1,7 +1,7 @@
 //! Which address clients are told: `rmq serve --advertise` and `rmq advertise`.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::serve::{Node, free_ports};
 use super::{rmq, run, stderr, stdout};
+use crate::support::ports::Ports;
 
 /// The broker's address, as the name server at `namesrv` tells it.
 fn told(namesrv: &str) -> String {
@@ -75,13 +76,13 @@ fn status(address: &str, request: &str) -> u16 {
 
 #[test]
 fn a_node_that_waits_is_told_its_address_once() {
-    // A port that is free now, and most likely still when the node takes it.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let http_port = http.rsplit_once(':').unwrap().1;
+    let ports = Ports::one();
+    let http_port = ports.first().to_string();
+    let http = format!("127.0.0.1:{http_port}");
     let mut command = free_ports(&["--ephemeral", "--topic", "orders", "--advertise", "wait"]);
-    command.args(["--http", http_port]).stderr(Stdio::inherit());
+    command
+        .args(["--http", &http_port])
+        .stderr(Stdio::inherit());
     let starting = std::thread::spawn(move || Node::start(&mut command));
     let begin = Instant::now();
     while TcpStream::connect(&http).is_err() {

@@ -1,6 +1,5 @@
 //! `rmq doctor`, `rmq why` and `rmq trace` against nodes of ours, as people and scripts see them.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{first_line, rmq, stderr, stdout};
+use crate::support::ports::Ports;
 
 /// The disk of the machine that runs the tests may be rather full.
 const ANY_DISK: &str = "diskMaxUsedSpaceRatio=95";
@@ -398,9 +398,8 @@ fn a_message_is_followed_through_delay_failure_and_retry() {
 #[test]
 fn one_silent_name_server_and_a_bundle() {
     let node = Node::start(&["--ephemeral"]);
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap().to_string();
-    drop(silent);
+    let ports = Ports::one();
+    let address = format!("127.0.0.1:{}", ports.first());
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("report.tar.gz");
     let both = format!("{};{address}", node.name_server());
@@ -441,9 +440,8 @@ fn one_silent_name_server_and_a_bundle() {
 
 #[test]
 fn nobody_to_ask_still_looks_at_the_machine() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap().to_string();
-    drop(silent);
+    let ports = Ports::one();
+    let address = format!("127.0.0.1:{}", ports.first());
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("commitlog")).unwrap();
     std::fs::write(dir.path().join("abort"), "1").unwrap();

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{rmq, stderr, stdout};
 use crate::support::node::NodeProcess;
+use crate::support::ports::Ports;
 
 fn wait(namesrv: &str, args: &[&str]) -> Output {
     let mut command = rmq(["wait", "--namesrv", namesrv]);
@@ -85,9 +86,8 @@ fn it_ends_when_what_it_waits_for_comes() {
 
 #[test]
 fn nobody_there_ends_it_with_4_in_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let ports = Ports::one();
+    let nobody = format!("127.0.0.1:{}", ports.first());
     let begin = Instant::now();
     let output = wait(&nobody, &["--ready", "--timeout", "300ms"]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));

@@ -1,11 +1,13 @@
 //! The real name server and broker as child processes.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::ports::Ports;
 
 fn jars() -> String {
     let lib = std::env::var("ROCKETMQ_JAVA_LIB")
@@ -49,6 +51,7 @@ pub(crate) struct Apache {
     children: Vec<Child>,
     pub(crate) name_server: String,
     broker_port: u16,
+    ports: Vec<Ports>,
 }
 
 impl Apache {
@@ -56,12 +59,14 @@ impl Apache {
     pub(crate) fn start(data_dir: &Path, settings: &[&str]) -> Self {
         let home = data_dir.with_extension("apache");
         std::fs::create_dir_all(home.join("conf")).unwrap();
-        let name_server_port = free_ports(1);
+        let ports = Ports::one();
+        let name_server_port = ports.first();
         let name_server = format!("127.0.0.1:{name_server_port}");
         let mut apache = Self {
             children: Vec::new(),
             name_server: name_server.clone(),
             broker_port: 0,
+            ports: vec![ports],
         };
 
         let config = write(
@@ -86,6 +91,7 @@ impl Apache {
             children: Vec::new(),
             name_server: name_server.to_owned(),
             broker_port: 0,
+            ports: Vec::new(),
         };
         apache.run_broker(&home, data_dir, settings);
         apache
@@ -94,7 +100,8 @@ impl Apache {
     /// Starts a controller alone; says where it listens.
     pub(crate) fn controller(dir: &Path) -> (Self, String) {
         std::fs::create_dir_all(dir.join("conf")).unwrap();
-        let port = free_ports(1);
+        let ports = Ports::one();
+        let port = ports.first();
         let config = write(
             &dir.join("controller.conf"),
             &format!(
@@ -107,6 +114,7 @@ impl Apache {
             children: Vec::new(),
             name_server: String::new(),
             broker_port: 0,
+            ports: vec![ports],
         };
         let class = "org.apache.rocketmq.controller.ControllerStartup";
         controller.run(dir, class, &["-c", &config], port);
@@ -119,8 +127,10 @@ impl Apache {
     }
 
     fn run_broker(&mut self, home: &Path, data_dir: &Path, settings: &[&str]) {
-        let broker_port = free_ports(3);
+        let ports = Ports::reserve(3);
+        let broker_port = ports.first();
         self.broker_port = broker_port + 2;
+        self.ports.push(ports);
         let name_server = self.name_server.clone();
         let store = data_dir.display().to_string();
         let text = format!(
@@ -198,19 +208,4 @@ impl Drop for Apache {
 fn write(path: &PathBuf, text: &str) -> String {
     std::fs::write(path, text).unwrap();
     path.display().to_string()
-}
-
-/// The first of `count` ports in a row that are free now.
-pub(crate) fn free_ports(count: u16) -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let others: Vec<_> = (1..count)
-            .map_while(|n| TcpListener::bind(("127.0.0.1", port.checked_add(n)?)).ok())
-            .collect();
-        if others.len() + 1 == usize::from(count) {
-            return port;
-        }
-    }
-    panic!("no {count} free ports in a row");
 }

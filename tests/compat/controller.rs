@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rmq::message::PropertiesBuf;
 use rmq::protocol::codes::ResponseCode;
 
-use crate::apache::{Apache, free_ports};
+use crate::apache::Apache;
 use crate::replication::{TOPIC, messages, produce, wait_until_same};
 use crate::support::node::NodeProcess;
+use crate::support::ports::Ports;
 use crate::support::wire::{Wire, send};
 
 const SETTINGS: &[&str] = &[
@@ -66,7 +67,8 @@ fn a_mixed_group_changes_masters_both_ways() {
     let (controller, controller_at) = Apache::controller(&root.path().join("controller"));
     let told = format!("controllerAddr={controller_at}");
     let settings = [SETTINGS, &[&told]].concat();
-    let port = free_ports(3) + 2;
+    let ports = Ports::reserve(4);
+    let port = ports.first() + 2;
     let (our_port, ours_at) = (port.to_string(), SocketAddr::from(([127, 0, 0, 1], port)));
     let flags = [
         "--role",

@@ -8,7 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,18 +18,16 @@ use rmq::protocol::command::{Command, Reply};
 use rmq::protocol::header::namesrv::BrokerHeartbeatRequestHeader;
 use rmq::protocol::header::{Header, NoHeader, controller as header};
 use support::node::NodeProcess;
+use support::ports::Ports;
 use support::wire::Wire;
 
 const NAME: &str = "broker-a";
 const SOON: Duration = Duration::from_secs(30);
 
-/// Where the three listen. All listeners are open at once, so no port is given twice.
-fn addresses() -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..3)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let addresses = listeners.iter().map(|one| one.local_addr().unwrap());
-    addresses.collect()
+/// Where the three listen.
+fn addresses(ports: &Ports) -> Vec<SocketAddr> {
+    let listens = |at| SocketAddr::from(([127, 0, 0, 1], ports.first() + at));
+    (0..3).map(listens).collect()
 }
 
 fn start(dir: &Path, addresses: &[SocketAddr], at: usize) -> NodeProcess {
@@ -140,7 +138,8 @@ fn register_master(address: SocketAddr) -> Wire {
 #[test]
 fn what_was_agreed_on_survives_a_killed_leader_and_the_end_of_all() {
     let dir = tempfile::tempdir().unwrap();
-    let addresses = addresses();
+    let ports = Ports::reserve(3);
+    let addresses = addresses(&ports);
     let mut all = start_all(dir.path(), &addresses);
     let first = leader(&addresses);
     let _broker = register_master(addresses[first]);

@@ -4,7 +4,7 @@
 //! `RMQ_CONTROLLER_ROUNDS` sets the number of failures (default 3), `RMQ_HA_SEED` the seed. The test against Apache's
 //! controller needs a JDK and the jars in `ROCKETMQ_JAVA_LIB`.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::group::{LIMIT, Member, assert_same_log, wait_for};
 use crate::majority::{Traffic, assert_none_lost, await_alike, setting};
 use crate::support::node::NodeProcess;
 use crate::support::numbers::Numbers;
+use crate::support::ports::Ports;
 use crate::support::wire::Wire;
 
 const NAME: &str = "trio";
@@ -31,14 +32,15 @@ const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
 /// One controller: Apache's.
 struct Apache {
     child: Child,
-    port: u16,
+    port: Ports,
 }
 
 impl Apache {
     fn start(root: &Path) -> Self {
         let home = root.join("apache");
         std::fs::create_dir_all(home.join("conf")).unwrap();
-        let port = free_port();
+        let ports = Ports::one();
+        let port = ports.first();
         let text = format!(
             "controllerDLegerGroup=group1\ncontrollerDLegerPeers=n0-127.0.0.1:{port}\ncontrollerDLegerSelfId=n0\n\
              controllerStorePath={}\nscanNotActiveBrokerInterval=1000\nnotifyBrokerRoleChanged=true\n",
@@ -61,7 +63,7 @@ impl Apache {
             .stdout(out)
             .spawn()
             .unwrap();
-        let apache = Self { child, port };
+        let apache = Self { child, port: ports };
         wait_for("Apache's controller listens", || {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
@@ -79,21 +81,20 @@ impl Drop for Apache {
 /// Three controllers: ours.
 struct Ours {
     root: PathBuf,
+    _ports: Ports,
     peers: String,
     running: Vec<Option<NodeProcess>>,
 }
 
 impl Ours {
     fn start(root: &Path) -> Self {
-        let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
-        let peers: Vec<_> = ports
-            .iter()
-            .enumerate()
-            .map(|(id, port)| format!("n{id}-127.0.0.1:{port}"))
+        let ports = Ports::reserve(3);
+        let peers: Vec<_> = (0..3)
+            .map(|id| format!("n{id}-127.0.0.1:{}", ports.first() + id))
             .collect();
         let mut ours = Self {
             root: root.to_owned(),
+            _ports: ports,
             peers: peers.join(";"),
             running: vec![None, None, None],
         };
@@ -137,11 +138,6 @@ impl Ours {
         }
         self.start_one(at);
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Tells the traffic who is master, as the name server says.
@@ -310,7 +306,7 @@ fn await_acknowledged(traffic: &Traffic, more: usize, trio: &[Member], limit: Du
 fn apaches_controller_finds_another_master() {
     let root = tempfile::tempdir().unwrap();
     let controller = Apache::start(root.path());
-    let address = format!("127.0.0.1:{}", controller.port);
+    let address = format!("127.0.0.1:{}", controller.port.first());
     fail_at_random(&address, root.path(), |_| {});
 }
 

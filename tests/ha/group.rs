@@ -1,6 +1,6 @@
 //! Brokers of one name as child processes, each on ports of its own that it keeps.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rmq::protocol::header::broker::ReplicationRequestHeader;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::node::NodeProcess;
+use crate::support::ports::Ports;
 use crate::support::wire::Wire;
 
 /// One broker: its directory, its port and, while it runs, its process.
@@ -20,13 +21,16 @@ pub(crate) struct Member {
     pub(crate) port: u16,
     flags: Vec<String>,
     settings: Vec<String>,
+    _ports: Ports,
     process: Option<NodeProcess>,
 }
 
 impl Member {
     /// A broker that does not run yet. Without a master it is one.
     pub(crate) fn new(root: &Path, name: &str, master: Option<&Self>, settings: &[&str]) -> Self {
-        let port = free_ports();
+        // The port with the two before it and the one behind it.
+        let ports = Ports::reserve(4);
+        let port = ports.first() + 2;
         let mut flags = vec![
             "--broker-port".to_owned(),
             port.to_string(),
@@ -44,6 +48,7 @@ impl Member {
             port,
             flags,
             settings: settings.iter().map(ToString::to_string).collect(),
+            _ports: ports,
             process: None,
         }
     }
@@ -227,19 +232,4 @@ pub(crate) fn assert_same_log(one: &Path, other: &Path) {
         }
     }
     assert!(compared > 0, "nothing to compare");
-}
-
-/// A port with the one before and after it free, and the one two before.
-fn free_ports() -> u16 {
-    for _ in 0..200 {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let free = |port: Option<u16>| {
-            port.is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        };
-        if free(port.checked_sub(2)) && free(port.checked_add(1)) {
-            return port;
-        }
-    }
-    panic!("no free ports");
 }

@@ -9,4 +9,5 @@
 
 pub mod node;
 pub mod numbers;
+pub mod ports;
 pub mod wire;
