@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: opening anything for writing. The listing functions only read directories.
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -171,14 +172,9 @@ pub fn can_be_directory(topic: &str) -> bool {
 /// Lists the queues that have a directory, as topic and queue number, ordered by both.
 pub fn queues(consume_queues: &Path) -> io::Result<Vec<(String, u32)>> {
     let mut found = Vec::new();
-    for (topic, path) in children(consume_queues)? {
-        if !path.is_dir() {
-            continue;
-        }
-        for (name, path) in children(&path)? {
-            if let Ok(queue_id) = name.parse::<u32>()
-                && path.is_dir()
-            {
+    for (topic, path) in directories(consume_queues)? {
+        for (name, _) in directories(&path)? {
+            if let Ok(queue_id) = name.parse::<u32>() {
                 found.push((topic.clone(), queue_id));
             }
         }
@@ -201,6 +197,21 @@ pub fn index_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 /// Names and paths of what is in `dir`; nothing if there is no such directory. Names that are not UTF-8 are
 /// never the store's own.
 fn children(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    children_where(dir, |_| true)
+}
+
+/// The same of the directories in `dir`. The listing tells what is one, without a question for each.
+fn directories(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    children_where(dir, |entry| match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => entry.path().is_dir(),
+    })
+}
+
+fn children_where(
+    dir: &Path,
+    wanted: impl Fn(&DirEntry) -> bool,
+) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -209,6 +220,9 @@ fn children(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
+        if !wanted(&entry) {
+            continue;
+        }
         if let Ok(name) = entry.file_name().into_string() {
             found.push((name, entry.path()));
         }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use memmap2::Mmap;
 use parking_lot::RwLock;
 
-use crate::store::layout;
+use crate::store::layout::{self, SegmentFile};
 use crate::sys::platform;
 
 /// A file of fixed size that holds one stretch of a log or a queue.
@@ -139,6 +139,20 @@ impl Segment {
         })
     }
 
+    /// A lazy file as it was listed, which is opened only if its size is to be another.
+    pub(crate) fn listed(file: &SegmentFile, size: u64) -> io::Result<Self> {
+        if file.len != size {
+            platform::open_write(&file.path)?.set_len(size)?;
+        }
+        Ok(Self {
+            base: file.base,
+            size: usize::try_from(size).map_err(io::Error::other)?,
+            path: file.path.clone(),
+            file: None,
+            map: Map::Lazy(LazyMap::default()),
+        })
+    }
+
     /// Like [`Segment::open`], but whatever the file held is gone.
     pub(crate) fn create(dir: &Path, base: u64, size: u64, handle: Handle) -> io::Result<Self> {
         let path = dir.join(layout::segment_name(base));
@@ -185,11 +199,37 @@ impl Segment {
                 if let Some(map) = lazy.get(|| platform::open_read(&self.path)) {
                     return Ok(show(part(&map, at, length)));
                 }
-                let mut buffer = vec![0; length.min(self.size.saturating_sub(at))];
-                let read = self.read(at, &mut buffer)?;
-                Ok(show(buffer.get(..read).unwrap_or_default()))
+                self.read_and_show(at, length, show)
             }
         }
+    }
+
+    /// The same for a single look, which is not worth a map: without one the bytes are read.
+    pub(crate) fn peek<R>(
+        &self,
+        at: usize,
+        length: usize,
+        show: impl FnOnce(&[u8]) -> R,
+    ) -> io::Result<R> {
+        let Map::Lazy(lazy) = &self.map else {
+            return self.view(at, length, show);
+        };
+        let map = lazy.map.read().clone();
+        match map {
+            Some(map) => Ok(show(part(&map, at, length))),
+            None => self.read_and_show(at, length, show),
+        }
+    }
+
+    fn read_and_show<R>(
+        &self,
+        at: usize,
+        length: usize,
+        show: impl FnOnce(&[u8]) -> R,
+    ) -> io::Result<R> {
+        let mut buffer = vec![0; length.min(self.size.saturating_sub(at))];
+        let read = self.read(at, &mut buffer)?;
+        Ok(show(buffer.get(..read).unwrap_or_default()))
     }
 
     /// Unmaps a lazy file that nobody has read since this was called last.
@@ -219,7 +259,11 @@ impl Segment {
 
     /// Reads without touching the map, so that a scan does not grow this process.
     pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with_file(|file| platform::read_full_at(file, buffer, at as u64))
+        let mut read = |file: &File| platform::read_full_at(file, buffer, at as u64);
+        match &self.file {
+            Some(file) => read(file),
+            None => read(&platform::open_read(&self.path)?),
+        }
     }
 
     /// The first place at or after `at` that may hold anything but zeros.

@@ -99,6 +99,14 @@ impl Window {
         }
     }
 
+    /// A position behind which there are only zeros in a file of `len` bytes, as far as is known.
+    pub(crate) fn data_end(&self, len: u64) -> u64 {
+        match &self.source {
+            Source::File(file) => platform::data_end(file, len),
+            Source::Memory(_) | Source::Packed(_) => len,
+        }
+    }
+
     /// Forgets what was read, so that the next read sees the file as it is now.
     pub(crate) fn refresh(&mut self) {
         self.held = 0;

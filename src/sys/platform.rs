@@ -68,6 +68,30 @@ pub(crate) fn next_data(file: &File, from: u64) -> Option<u64> {
     }
 }
 
+/// A position behind which a file of `len` bytes has only a hole; `len` if that cannot be told, or if the file has many
+/// holes.
+pub(crate) fn data_end(file: &File, len: u64) -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        const STRETCHES_MAX: usize = 16;
+        let mut end = 0;
+        for _ in 0..STRETCHES_MAX {
+            match seek(file, SeekFrom::Data(end)) {
+                Ok(data) => match seek(file, SeekFrom::Hole(data)) {
+                    Ok(hole) if hole < len => end = hole,
+                    _ => return len,
+                },
+                Err(rustix::io::Errno::NXIO) => return end,
+                Err(_) => return len,
+            }
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    let _ = file;
+    len
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]

@@ -31,7 +31,7 @@ use super::filing::open_index;
 use super::mend::{cut_tail, mend};
 use super::open::{open_log, open_segment};
 use super::replay::Pass;
-use super::valid::valid_end;
+use super::valid::{valid, valid_queues};
 use super::writer::LastRecord;
 use crate::message::record::Record;
 use crate::store::checkpoint::Checkpoint;
@@ -41,7 +41,6 @@ use crate::store::index::repair::Trust;
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout::{self, Layout};
 use crate::store::queue::table::QueueTable;
-use crate::store::queue::{Kind, Queue};
 use crate::store::segment::{Handle, Segment};
 use crate::store::{RecoveryReport, StoreOptions, cut};
 use crate::sys::Clock;
@@ -99,19 +98,25 @@ fn recover_up_to(setting: &Setting<'_>, cut_at: Option<u64>) -> Result<Recovered
     log.appended
         .reset(log.segments().last().map_or(log_min, |last| last.end()));
     let index_lost = setting.options.index_enabled && !index_is_usable(setting, &index_files)?;
-    let start = if setting.options.rebuild || index_lost || !queues.is_whole() {
-        log_min
+    let (start, valid) = if setting.options.rebuild || index_lost || !queues.is_whole() {
+        (log_min, Vec::new())
+    } else if setting.clean {
+        let valid = valid_queues(&log, &queues, (log_min, u64::MAX));
+        let newest = valid
+            .iter()
+            .filter_map(|(_, valid)| valid.newest_in(log_min));
+        (newest.max().unwrap_or(log_min), valid)
     } else {
-        start_of_walk(setting, &log, &queues, log_min)
+        (start_of_walk(setting, &log, &queues, log_min), Vec::new())
     };
-    let mut pass = Pass::begin(setting, &log, &queues, start, log_min)?;
+    let mut pass = Pass::begin(setting, (&log, &queues), valid, start, log_min)?;
     if !pass.walk()? {
         let (topic, queue, offset) = pass.missing.take().unwrap_or_default();
         tracing::warn!(
             "entries of queue {queue} of {topic} from {offset} on are missing, of messages before log position {start}: \
              its topic was deleted, or its files were lost; all queues are made anew from position {log_min}"
         );
-        pass = Pass::begin(setting, &log, &queues, log_min, log_min)?;
+        pass = Pass::begin(setting, (&log, &queues), Vec::new(), log_min, log_min)?;
         pass.walk()?;
     }
     let damage = pass
@@ -157,31 +162,12 @@ pub(super) fn geometry(options: &StoreOptions) -> Geometry {
     }
 }
 
-/// Where the walk over the log has to begin.
+/// Where the walk over the log has to begin after a crash.
 fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min: u64) -> u64 {
-    let newest = |queue: Arc<Queue>| {
-        let end = valid_end(&queue, log, log_min, u64::MAX);
-        let last = match queue.kind() {
-            Kind::Simple(places) => {
-                let files = places.files();
-                (files.start()..end)
-                    .next_back()
-                    .and_then(|at| files.entry(at))
-            }
-            Kind::Batch(places) => {
-                let files = places.files();
-                let last = (files.start()..end).next_back();
-                last.and_then(|at| Some(files.entry(at)?.entry))
-            }
-        }?;
-        u64::try_from(last.log_offset)
-            .ok()
-            .filter(|&at| last.is_plausible() && at >= log_min)
-    };
-    let mut newest = queues.all().into_iter().filter_map(newest);
-    if setting.clean {
-        return newest.max().unwrap_or(log_min);
-    }
+    let mut newest = queues
+        .all()
+        .into_iter()
+        .filter_map(|queue| valid(&queue, log, (log_min, u64::MAX)).newest_in(log_min));
     // One queue with an entry that means something will do: which is the newest, only the walk can tell.
     if newest.next().is_none() {
         return log_min;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::filing::{self, Keys};
 use super::mend::Gap;
 use super::recover::Setting;
-use super::valid::{PLUGS_MAX, is_light, valid_end};
+use super::valid::{PLUGS_MAX, Valid, is_light, valid_queues};
 use super::writer::LastRecord;
 use super::{Item, Log, Walk};
 use crate::base::{LogOffset, QueueId, TopicName};
@@ -55,27 +55,26 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
+    /// `valid` are the queues with what is right of them, if somebody has found that out already.
     pub(super) fn begin(
         setting: &'a Setting<'a>,
-        log: &Arc<Log>,
-        queues: &Arc<QueueTable>,
+        (log, queues): (&Arc<Log>, &Arc<QueueTable>),
+        mut valid: Vec<(Arc<Queue>, Valid)>,
         start: u64,
         log_min: u64,
     ) -> Result<Self, StoreError> {
         let resume = !setting.clean || start == log_min;
-        let below = if resume { start } else { u64::MAX };
-        for queue in queues.all() {
-            let end = valid_end(&queue, log, log_min, below);
+        if resume || valid.is_empty() {
+            let below = if resume { start } else { u64::MAX };
+            valid = valid_queues(log, queues, (log_min, below));
+        }
+        for (queue, valid) in valid {
             let cut = match queue.kind() {
-                Kind::Simple(places) => {
-                    cut(places.files(), end, |entry: &Entry| !entry.is_unwritten())
-                }
-                Kind::Batch(places) => cut(places.files(), end, |batch: &BatchEntry| {
-                    !batch.entry.is_unwritten()
-                }),
+                Kind::Simple(places) => cut(places.files(), &valid),
+                Kind::Batch(places) => cut(places.files(), &valid),
             };
             cut.map_err(StoreError::io("cut the queue in", queue.dir()))?;
-            queue.set_end(end);
+            queue.set_end(valid.end);
         }
         Ok(Self {
             index: filing::no_index(setting),
@@ -382,11 +381,15 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Cuts what is behind `end` off the files, if anything was written there.
-fn cut<U: Unit>(files: &Files<U>, end: u64, is_written: impl Fn(&U) -> bool) -> io::Result<()> {
-    let dirty = end < files.capacity()
-        && (files.entry(end).is_some_and(|entry| is_written(&entry)) || end == files.start());
-    if dirty { files.truncate(end) } else { Ok(()) }
+/// Cuts what is behind the right entries off the files, if anything was written there.
+fn cut<U: Unit>(files: &Files<U>, valid: &Valid) -> io::Result<()> {
+    let end = valid.end;
+    let is_dirty = end < files.capacity() && (valid.is_followed || end == files.start());
+    if is_dirty {
+        files.truncate(end)
+    } else {
+        Ok(())
+    }
 }
 
 /// Lets a queue begin with `first`; what it had is of a topic that was deleted.

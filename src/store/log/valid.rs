@@ -1,19 +1,65 @@
 //! How far the files of a queue are right.
 
+use std::sync::Arc;
+
 use super::Log;
 use crate::message::record::Record;
 use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, batch_place};
-use crate::store::queue::files::Probe;
+use crate::store::queue::places::Unit;
+use crate::store::queue::probe::Probe;
+use crate::store::queue::table::QueueTable;
 use crate::store::queue::{BatchEntry, Entry, Kind, Queue};
 
 /// Up to so many lost messages in a row, each place gets a copy of the next entry; beyond, fillers.
 pub(super) const PLUGS_MAX: u64 = 64;
 
-/// How many entries of a queue's files are right, counting only records before `below`.
+/// The right entries of a queue's files.
+pub(super) struct Valid {
+    /// The place behind the last of them.
+    pub(super) end: u64,
+    /// The last of them.
+    pub(super) newest: Option<Entry>,
+    /// Whether anything was written at `end`.
+    pub(super) is_followed: bool,
+}
+
+impl Valid {
+    /// Where in the log the newest record of the queue begins, if it is there.
+    pub(super) fn newest_in(&self, log_min: u64) -> Option<u64> {
+        let newest = self.newest.filter(Entry::is_plausible)?;
+        let at = u64::try_from(newest.log_offset).ok();
+        at.filter(|&at| at >= log_min)
+    }
+
+    fn up_to<U: Unit>(end: u64, probe: &mut Probe<'_, U>, of: impl Fn(U) -> Entry) -> Self {
+        let newest = end.checked_sub(1).and_then(|last| probe.entry(last));
+        Self {
+            end,
+            newest: newest.map(of),
+            is_followed: probe.entry(end).is_some_and(|next| !next.is_unwritten()),
+        }
+    }
+}
+
+/// What is right of every queue, counting only records from `log_min` to `below`.
+pub(super) fn valid_queues(
+    log: &Log,
+    queues: &QueueTable,
+    bounds: (u64, u64),
+) -> Vec<(Arc<Queue>, Valid)> {
+    let queues = queues.all().into_iter();
+    let valid = queues.map(|queue| {
+        let valid = valid(&queue, log, bounds);
+        (queue, valid)
+    });
+    valid.collect()
+}
+
+/// What is right of a queue's files, counting only records before `below`, and those that were deleted below `log_min`.
 ///
-/// Right entries come first, whatever is behind them in the files, so this is a binary search. It asks three neighbours,
-/// because one record may be damaged.
-pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u64 {
+/// Right entries come first, whatever is behind them in the files, so this is a binary search; it begins where the files
+/// seem to end. It asks three neighbours, because one record may be damaged.
+pub(super) fn valid(queue: &Queue, log: &Log, (log_min, below): (u64, u64)) -> Valid {
     let bounds = LogBounds {
         log,
         log_min,
@@ -23,25 +69,58 @@ pub(super) fn valid_end(queue: &Queue, log: &Log, log_min: u64, below: u64) -> u
         Kind::Simple(places) => {
             let files = places.files();
             let mut probe = files.probe();
+            let written = probe.written();
             let right = |at| simple_is_right(queue, &mut probe, &bounds, at);
-            first_wrong(files.start(), files.capacity(), right)
+            let end = first_wrong(files.start(), files.capacity(), written, right);
+            Valid::up_to(end, &mut probe, |entry| entry)
         }
         Kind::Batch(places) => {
             let files = places.files();
             let mut probe = files.probe();
+            let written = probe.written();
             let right = |at| {
                 let batch = probe.entry(at);
                 batch.is_some_and(|batch| batch_is_right(queue, &batch, &bounds))
             };
-            first_wrong(files.start(), files.capacity(), right)
+            let end = first_wrong(files.start(), files.capacity(), written, right);
+            Valid::up_to(end, &mut probe, |batch| batch.entry)
         }
     }
 }
 
-fn first_wrong(mut low: u64, mut high: u64, mut right: impl FnMut(u64) -> bool) -> u64 {
+/// The first place from `low` to `high` where neither it nor its two neighbours are right; it is near `guess`, mostly.
+fn first_wrong(mut low: u64, mut high: u64, guess: u64, mut right: impl FnMut(u64) -> bool) -> u64 {
+    let end = high;
+    let mut is_right = |at: u64| (at..end.min(at + 3)).any(&mut right);
+    // In growing steps away from the guess, until it lies between.
+    let mut step = 1;
+    let guess = guess.clamp(low, high);
+    if guess == low || is_right(guess - 1) {
+        low = guess;
+        while low < high {
+            let at = (high - 1).min(low + step - 1);
+            if !is_right(at) {
+                high = at;
+                break;
+            }
+            low = at + 1;
+            step *= 2;
+        }
+    } else {
+        high = guess - 1;
+        while low < high {
+            let at = low.max(high.saturating_sub(step));
+            if is_right(at) {
+                low = at + 1;
+                break;
+            }
+            high = at;
+            step *= 2;
+        }
+    }
     while low < high {
         let middle = low + (high - low) / 2;
-        if (middle..high.min(middle + 3)).any(&mut right) {
+        if is_right(middle) {
             low = middle + 1;
         } else {
             high = middle;
@@ -129,4 +208,28 @@ fn is_of(number: u64, at: u64) -> bool {
     number
         .checked_sub(at)
         .is_some_and(|ahead| ahead <= PLUGS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_found_wherever_the_search_begins() {
+        for (end, guess) in (0..40).flat_map(|end| (0..45).map(move |guess| (end, guess))) {
+            let found = first_wrong(3, 38, guess, |at| at < end);
+            assert_eq!(found, end.clamp(3, 38), "{end}, from {guess}");
+        }
+    }
+
+    #[test]
+    fn a_good_guess_costs_nothing() {
+        let mut asked = 0;
+        let right = |at| {
+            asked += 1;
+            at < 1_000
+        };
+        assert_eq!(first_wrong(0, 300_000, 1_000, right), 1_000);
+        assert_eq!(asked, 4);
+    }
 }

@@ -75,6 +75,10 @@ impl Unit for BatchEntry {
         bytes.first_chunk().map(Self::decode)
     }
 
+    fn is_unwritten(&self) -> bool {
+        self.entry.is_unwritten()
+    }
+
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.entry.encode());
         out.extend_from_slice(&self.store_timestamp_ms.to_be_bytes());

@@ -84,6 +84,10 @@ impl Unit for Entry {
         bytes.first_chunk().map(Self::decode)
     }
 
+    fn is_unwritten(&self) -> bool {
+        self.is_unwritten()
+    }
+
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.encode());
     }

@@ -1,6 +1,5 @@
 //! The files of one queue.
 
-use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -11,12 +10,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Entry;
 use super::places::Unit;
+use super::probe::Probe;
 use crate::store::layout;
 use crate::store::segment::{Handle, Segment};
 use crate::sys::platform;
-
-/// No kind of entry has more bytes than this.
-const UNIT_BYTES_MAX: usize = 64;
 
 /// The files of one queue, ordered and without gaps. Positions are counted in entries of one kind.
 #[derive(Debug)]
@@ -38,33 +35,6 @@ pub(crate) struct Dirty {
     segments: Vec<Arc<Segment>>,
     /// Whether there are new ones among them, so that the directories must be synced too.
     names: bool,
-}
-
-/// Looks at entries, written or not, without touching the map: a hole of a file system in memory needs a page to be
-/// mapped, and there may be none. Keeps the file open that it looked into last.
-pub(crate) struct Probe<'a, U> {
-    files: &'a Files<U>,
-    open: Option<(Arc<Segment>, File)>,
-}
-
-impl<U: Unit> Probe<'_, U> {
-    /// The entry at `at`, whether it counts as written or not.
-    pub(crate) fn entry(&mut self, at: u64) -> Option<U> {
-        let position = at.checked_mul(Files::<U>::ENTRY)?;
-        let is_open = |(segment, _): &(Arc<Segment>, File)| {
-            (segment.base()..segment.end()).contains(&position)
-        };
-        if !self.open.as_ref().is_some_and(is_open) {
-            let segment = self.files.segment_of(at)?;
-            let file = platform::open_read(segment.path()).ok()?;
-            self.open = Some((segment, file));
-        }
-        let (segment, file) = self.open.as_ref()?;
-        let mut bytes = [0; UNIT_BYTES_MAX];
-        let bytes = bytes.get_mut(..U::BYTES)?;
-        let read = platform::read_full_at(file, bytes, position - segment.base()).ok()?;
-        U::decode_first(bytes.get(..read)?)
-    }
 }
 
 impl<U: Unit> Files<U> {
@@ -107,7 +77,7 @@ impl<U: Unit> Files<U> {
                 std::fs::remove_file(&file.path)?;
                 continue;
             }
-            segments.push(Arc::new(Segment::open(dir, file.base, size, Handle::Lazy)?));
+            segments.push(Arc::new(Segment::listed(file, size)?));
         }
         let files = Self {
             dir: dir.to_owned(),
@@ -150,7 +120,12 @@ impl<U: Unit> Files<U> {
         self.written.store(end, Ordering::Release);
     }
 
-    fn segment_of(&self, at: u64) -> Option<Arc<Segment>> {
+    /// The files, in their order.
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().clone()
+    }
+
+    pub(super) fn segment_of(&self, at: u64) -> Option<Arc<Segment>> {
         let position = at.checked_mul(Self::ENTRY)?;
         let segments = self.segments.read();
         let index = segments.partition_point(|segment| segment.end() <= position);
@@ -164,15 +139,12 @@ impl<U: Unit> Files<U> {
     pub(crate) fn entry(&self, at: u64) -> Option<U> {
         let segment = self.segment_of(at)?;
         let place = usize::try_from(at.checked_mul(Self::ENTRY)? - segment.base()).ok()?;
-        segment.view(place, U::BYTES, U::decode_first).ok()?
+        segment.peek(place, U::BYTES, U::decode_first).ok()?
     }
 
     /// For many looks at once.
     pub(crate) fn probe(&self) -> Probe<'_, U> {
-        Probe {
-            files: self,
-            open: None,
-        }
+        Probe::new(self)
     }
 
     /// Appends up to `count` entries from `at` on to `out`; stops at the end of a file.

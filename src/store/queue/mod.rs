@@ -14,6 +14,7 @@ pub(crate) mod due;
 pub mod entry;
 pub(crate) mod files;
 pub(crate) mod places;
+pub(crate) mod probe;
 pub(crate) mod table;
 
 use std::io;
@@ -342,7 +343,13 @@ impl Queue {
             Kind::Simple(places) => places.files().start(),
             Kind::Batch(_) => 0,
         };
-        let min = self.first_where(start, readable);
+        // Mostly nothing was deleted, and the first entry tells so.
+        let is_all = self.entry(start).as_ref().is_some_and(readable);
+        let min = if is_all {
+            start
+        } else {
+            self.first_where(start, readable)
+        };
         self.min.store(min, Ordering::Release);
     }
 

@@ -21,6 +21,9 @@ pub(crate) trait Unit: Copy {
     /// The entry that `bytes` begin with; `None` if they are too few.
     fn decode_first(bytes: &[u8]) -> Option<Self>;
 
+    /// Whether its bytes were never written.
+    fn is_unwritten(&self) -> bool;
+
     /// Appends the entry's bytes.
     fn encode_into(&self, out: &mut Vec<u8>);
 }
