@@ -169,6 +169,7 @@ impl Store {
             checkpoint: Mutex::new(checkpoint),
             gate: Gate::default(),
             flushing: Mutex::new(()),
+            sweeping: Mutex::new(()),
             flush_signal: Signal::default(),
             dispatch_signal: Signal::default(),
             keeper_signal: Signal::default(),

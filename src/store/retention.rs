@@ -53,6 +53,7 @@ impl Ratios {
 impl Shared {
     /// Looks once and deletes what is to go now.
     pub(crate) fn retain(&self) {
+        let _sweeping = self.sweeping.lock();
         let options = self.retention.lock().clone();
         let share = |percent: u8| f64::from(percent) / 100.0;
         let ratios = Ratios {
@@ -160,12 +161,14 @@ impl Shared {
 
     /// What the hours of `deleteWhen` are for, at once.
     pub(crate) fn delete_expired(&self) {
+        let _sweeping = self.sweeping.lock();
         self.delete_log_files(false);
-        self.delete_pointless_files();
+        self.delete_derived_files(self.log.min());
     }
 
     /// Deletes queue and index files that point only to messages that are gone.
     pub(crate) fn delete_pointless_files(&self) {
+        let _sweeping = self.sweeping.lock();
         self.delete_derived_files(self.log.min());
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     /// Held while the log is synced.
     pub(crate) flushing: Mutex<()>,
+    /// Held while old files are looked for and deleted.
+    pub(crate) sweeping: Mutex<()>,
     pub(crate) flush_signal: Signal,
     pub(crate) dispatch_signal: Signal,
     pub(crate) keeper_signal: Signal,
