@@ -121,6 +121,7 @@ impl Broker {
         }
         options.store.cut_at_damage =
             options.replication == ReplicationMode::Majority || member.is_some();
+        options.store.log_cache_bytes = options.log_cache_bytes(platform::memory_bytes());
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let damaged = !report.damaged.is_empty();
         if damaged && options.store.cut_at_damage {

@@ -53,7 +53,7 @@ pub(crate) enum Effect {
 }
 
 /// Settings that are read once.
-const AT_START: [&str; 19] = [
+const AT_START: [&str; 20] = [
     "advertisedPort",
     "asyncLearner",
     "brokerName",
@@ -68,6 +68,7 @@ const AT_START: [&str; 19] = [
     "haListenPort",
     "haMasterAddress",
     "listenPort",
+    "logPageCacheMaxRatio",
     "maxParkedPulls",
     "msgTraceTopicName",
     "replication",
@@ -346,6 +347,8 @@ broker_options! {
     /// A pull that begins so many bytes behind the end of the log is read where it may block: what it wants may have
     /// to come from the disk. 0 goes by `accessMessageInMemoryMaxRatio`: what memory can hold is not taken for cold.
     cold_read_distance: u64 = 0 => "coldReadDistance";
+    /// How much of the end of the log is to stay in the page cache, in percent of the memory. 100 leaves it to the kernel.
+    log_page_cache_max_ratio: u32 = 12 => "logPageCacheMaxRatio";
     /// Most pulls that may wait.
     max_parked_pulls: u32 = 100_000 => "maxParkedPulls";
 }
@@ -386,6 +389,14 @@ impl BrokerOptions {
     /// The controllers, in the order given.
     pub(crate) fn controllers(&self) -> impl Iterator<Item = &str> {
         addresses(&self.controller_addr)
+    }
+
+    /// How much of the end of the log is to stay in the page cache on a machine with this memory.
+    pub(crate) fn log_cache_bytes(&self, memory_bytes: Option<u64>) -> u64 {
+        match (memory_bytes, self.log_page_cache_max_ratio) {
+            (Some(memory), ratio @ ..100) => memory / 100 * u64::from(ratio),
+            _ => u64::MAX,
+        }
     }
 
     /// The tick of the timer, in milliseconds.

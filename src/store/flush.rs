@@ -438,6 +438,7 @@ impl Keeper {
                 tracing::warn!("{error}");
             }
         }
+        shared.let_go_of_old_pages();
         if busy || self.complained {
             shared.asleep.keeper.store(false, Ordering::SeqCst);
             Next::After(KEEP_EVERY)

@@ -23,6 +23,7 @@ pub mod layout;
 pub(crate) mod lock;
 pub mod log;
 pub(crate) mod options;
+mod page_cache;
 pub(crate) mod query;
 pub mod queue;
 pub(crate) mod read;
@@ -175,6 +176,7 @@ impl Store {
             keeper_signal: Signal::default(),
             asleep: Asleep::default(),
             checkpoint_at: AtomicU64::new(report.log_end.saturating_add(CHECKPOINT_BYTES_MAX)),
+            cached_from: AtomicU64::new(report.log_end),
             swept_below: AtomicU64::new(u64::MAX),
             topic_gone: AtomicBool::new(false),
         });

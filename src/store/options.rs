@@ -70,6 +70,9 @@ pub struct StoreOptions {
     pub clean_file_forcibly: bool,
     /// `cleanResourceInterval`.
     pub retention_interval: Duration,
+    /// How much of the end of the log is to stay in the page cache, in bytes; what was appended before that and is on the
+    /// disk is taken out. `u64::MAX` leaves it to the kernel.
+    pub log_cache_bytes: u64,
     /// `maxMessageSize`: the longest record, body and properties included.
     pub message_max: usize,
     /// Takes everything off the log, once, that lies at or behind this position: a replica's history parts there from
@@ -165,6 +168,7 @@ impl StoreOptions {
             retain_bytes: None,
             clean_file_forcibly: true,
             retention_interval: Duration::from_secs(10),
+            log_cache_bytes: u64::MAX,
             message_max: 4 << 20,
             cut_at: None,
             cut_at_damage: false,

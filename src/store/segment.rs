@@ -13,6 +13,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -279,6 +280,16 @@ impl Segment {
         self.with_file(File::sync_data)
     }
 
+    /// Takes a part of the file out of memory, as far as it is on the disk: its pages are free for other things, and who
+    /// reads it reads it from the disk.
+    pub(crate) fn let_go_of_pages(&self, part: Range<u64>) -> io::Result<()> {
+        // Pages that are mapped would stay.
+        if let Map::Held(map) = &self.map {
+            unmap_pages(map, &part)?;
+        }
+        self.with_file(|file| platform::drop_cached(file, part))
+    }
+
     /// Makes everything from `at` on zero again. Needs no room on the disk: the file is cut and extended.
     ///
     /// The caller sees to it that nobody reads at or behind `at` meanwhile.
@@ -322,6 +333,26 @@ fn map(file: &File) -> io::Result<Mmap> {
     // `appended` watermark (or below a queue's written count), where bytes are written once, before the watermark
     // moves past them. What another program does to the files in spite of the lock is beyond any process's reach.
     unsafe { Mmap::map(file) }
+}
+
+#[cfg(unix)]
+#[allow(
+    unsafe_code,
+    reason = "the safe way, `MADV_PAGEOUT`, leaves large pages and what others map"
+)]
+fn unmap_pages(map: &Mmap, part: &Range<u64>) -> io::Result<()> {
+    let start = usize::try_from(part.start).map_err(io::Error::other)?;
+    let end = usize::try_from(part.end).map_err(io::Error::other)?;
+    let advice = memmap2::UncheckedAdvice::DontNeed;
+    // SAFETY: the advice is dangerous where a map holds what its file does not: writes to a private map, or no file at
+    // all. This one is shared and read-only, so whoever looks at these pages again, a slice held meanwhile included, finds
+    // the file's bytes, which are what was there.
+    unsafe { map.unchecked_advise_range(advice, start, end.saturating_sub(start)) }
+}
+
+#[cfg(not(unix))]
+fn unmap_pages(_: &Mmap, _: &Range<u64>) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

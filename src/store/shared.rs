@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) asleep: Asleep,
     /// When the log reaches this position, the checkpoint is to move; 0 when it has, and the keeper was told.
     pub(crate) checkpoint_at: AtomicU64,
+    /// What lies before this position of the log was taken out of the page cache, or was there before the store was opened.
+    pub(crate) cached_from: AtomicU64,
     /// The start of the log when files of queues and index were last deleted below it; `u64::MAX` before the first time.
     pub(crate) swept_below: AtomicU64,
     /// A topic was deleted since the checkpoint moved last. Its records must soon lie before the checkpoint: recovery would

@@ -92,6 +92,21 @@ pub(crate) fn data_end(file: &File, len: u64) -> u64 {
     len
 }
 
+/// Takes a part of a file out of the page cache, as far as it is on the disk and nobody maps it.
+pub(crate) fn drop_cached(file: &File, part: std::ops::Range<u64>) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        // Without a length it would be all that follows.
+        if let Some(length) = std::num::NonZero::new(part.end.saturating_sub(part.start)) {
+            let advice = rustix::fs::Advice::DontNeed;
+            rustix::fs::fadvise(file, part.start, Some(length), advice)?;
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (file, part);
+    Ok(())
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
@@ -259,8 +274,17 @@ pub(crate) fn open_files_max() -> Option<u64> {
     }
 }
 
-/// The machine's memory, where the system tells it in a file.
+/// The memory this process may have: the machine's, or its container's if that is less. Where the system tells it in a
+/// file.
 pub(crate) fn memory_bytes() -> Option<u64> {
+    let machine = machine_memory_bytes()?;
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    // It says "max" where there is no limit.
+    let limit = limit.and_then(|text| text.trim().parse().ok());
+    Some(limit.map_or(machine, |limit: u64| limit.min(machine)))
+}
+
+fn machine_memory_bytes() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/meminfo").ok()?;
     let total = table
         .lines()

@@ -339,6 +339,23 @@ async fn what_is_far_behind_the_end_is_read_elsewhere() {
 }
 
 #[tokio::test]
+async fn what_is_not_to_stay_in_memory_is_far_behind_too() {
+    let fixture = Fixture::with(|options| options.log_page_cache_max_ratio = 0).await;
+    let channel = fixture.connect().await;
+    call(&channel, send("T", 0, "", b"one")).await;
+    let all = call(&channel, pull("T", 0, "*", 0)).await;
+    assert_eq!(bodies(&all), ["one"]);
+    assert_eq!(fixture.broker.stats.cold_pulls.total(), 1);
+    let half = BrokerOptions {
+        log_page_cache_max_ratio: 50,
+        ..BrokerOptions::new(StoreOptions::new("store"))
+    };
+    assert_eq!(half.log_cache_bytes(Some(1_000)), 500);
+    assert_eq!(half.log_cache_bytes(None), u64::MAX);
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_closed_connection_leaves_no_waiting_pull() {
     let fixture = Fixture::start().await;
     let channel = fixture.connect().await;

@@ -129,6 +129,53 @@ fn the_log_is_kept_short_at_any_hour() {
     store.shutdown().unwrap();
 }
 
+/// How much of a file is mapped and in memory, in KiB.
+#[cfg(target_os = "linux")]
+fn mapped_kib(file: &Path) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = maps.lines();
+    lines
+        .find(|line| line.ends_with(file.to_str().unwrap()))
+        .unwrap();
+    let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    rss.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn old_pages_are_given_up_and_can_be_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = 20_000;
+    let (store, _) = Store::open(
+        StoreOptions {
+            log_cache_bytes: keep,
+            ..options(dir.path())
+        },
+        Clock::System,
+    )
+    .unwrap();
+    let sent = numbered(600);
+    for body in &sent {
+        send(&store, "T", 0, body);
+    }
+    let held = store.record_at(LogOffset::ZERO).unwrap();
+    let copy = held.as_ref().to_vec();
+    let segments = store.shared.log.segments();
+    let mapped = || mapped_kib(segments[0].path());
+    assert!(segments.len() > 3 && mapped() > 0);
+
+    store.shared.checkpoint().unwrap();
+    store.shared.let_go_of_old_pages();
+    let from = store.shared.cached_from.load(Ordering::Relaxed);
+    let end = store.shared.log.flushed.get();
+    // The keeper may have done so before, and taken one step less.
+    let kept = keep..keep + 4096 + keep / 8;
+    assert!(kept.contains(&(end - from)), "{from} of {end}");
+    assert_eq!(mapped(), 0);
+    assert_eq!(held.as_ref(), copy);
+    assert_eq!(bodies(&store, "T", 0), sent);
+}
+
 #[test]
 fn old_files_go_and_readers_keep_their_bytes() {
     let dir = tempfile::tempdir().unwrap();

@@ -419,7 +419,9 @@ pub(crate) fn cold_before(broker: &Broker) -> u64 {
 
 /// How far behind the end of the log a record may lie and still be thought to be in memory.
 fn in_memory(broker: &Broker, options: &BrokerOptions) -> u64 {
-    broker.memory_bytes / 100 * u64::from(options.access_message_in_memory_max_ratio)
+    let share = u64::from(options.access_message_in_memory_max_ratio);
+    let kept = broker.store.options().log_cache_bytes;
+    kept.min(broker.memory_bytes / 100 * share)
 }
 
 fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
