@@ -57,6 +57,15 @@ pub struct Found {
     pub bytes: usize,
 }
 
+impl Found {
+    /// Brings what was found into memory, if it has left it. Blocks for as long as the disk takes.
+    pub(crate) fn fetch(&self) {
+        for slice in &self.slices {
+            slice.fetch();
+        }
+    }
+}
+
 /// What a filter is asked about one message: first its queue entry, then, if that is wanted, its record.
 #[derive(Debug, Clone, Copy)]
 pub enum Candidate<'a> {

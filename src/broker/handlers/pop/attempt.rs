@@ -9,7 +9,7 @@ use crate::base::ids::RETRY_PREFIX;
 use crate::base::{LogOffset, QueueOffset, TopicName};
 use crate::broker::Broker;
 use crate::broker::clients::Subscription;
-use crate::broker::handlers::pull::EFFORT_MAX;
+use crate::broker::handlers::pull::{EFFORT_MAX, cold_before};
 use crate::broker::options::BrokerOptions;
 use crate::broker::pop::Turn;
 use crate::broker::pop::handle::{Handle, ORDER_REVIVE_QUEUE, OffsetLists, retry_topic};
@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     pub(super) order: bool,
     pub(super) attempt_id: Option<String>,
     pub(super) subscription: Arc<Subscription>,
+    /// Whether what is found may have to come from the disk, and is brought into memory at once.
+    pub(super) fetches: bool,
 }
 
 /// What was found.
@@ -106,6 +108,29 @@ impl Ask {
             self.take_from_topic(broker, &options, &retry, percent, &mut taken);
         }
         taken
+    }
+
+    /// Whether what a queue goes on with lies so far behind the end of the log that reading it may block.
+    pub(super) fn goes_far_back(&self, broker: &Broker) -> bool {
+        let before = cold_before(broker);
+        let is_far_back = |queue_id: i32| {
+            let topic = &self.readable.topic;
+            let Some(queue) = broker.popped_queue(topic, queue_id) else {
+                return false;
+            };
+            let place = self.place(topic.as_str(), queue_id);
+            let next = broker.popped_to(&place).and_then(QueueOffset::from_wire);
+            let next = queue.entry(next.unwrap_or(queue.min_offset()).get());
+            next.is_some_and(|next| u64::try_from(next.log_offset).is_ok_and(|at| at < before))
+        };
+        if before == 0 {
+            return false;
+        }
+        if self.queue_id >= 0 {
+            return is_far_back(self.queue_id);
+        }
+        let config = broker.topic(self.readable.topic.as_str());
+        (0..config.map_or(0, |config| config.read_queue_nums)).any(is_far_back)
     }
 
     fn take_from_topic(
@@ -249,6 +274,9 @@ impl Ask {
                 })
         };
         let found = get(offset);
+        if self.fetches {
+            found.fetch();
+        }
         match found.status {
             GetStatus::OffsetTooSmall
             | GetStatus::OffsetOverflowBadly

@@ -120,7 +120,7 @@ impl Pop {
 /// Answers a pop or lets it wait.
 pub(crate) fn handle(broker: &Arc<Broker>, session: &mut Session, request: &Request<'_, '_>) {
     match checked(broker, session, request) {
-        Ok(pop) => serve(broker, VecDeque::from([Box::new(pop)])),
+        Ok(pop) => start(broker, Box::new(pop)),
         Err(refusal) => request.answer(refusal.into()),
     }
 }
@@ -179,6 +179,7 @@ fn checked(
             order: header.order,
             attempt_id: header.attempt_id.map(str::to_owned),
             subscription: subscription(broker, &header)?,
+            fetches: false,
         },
         deadline_ms,
         waits: header.poll_time > 0,
@@ -208,6 +209,29 @@ fn subscription(
         ));
     }
     Ok(subscription)
+}
+
+/// Runs a pop, on a thread that may block if what it wants may have to come from the disk.
+fn start(broker: &Arc<Broker>, mut pop: Box<Pop>) {
+    if !pop.ask.goes_far_back(broker) {
+        return serve(broker, VecDeque::from([pop]));
+    }
+    if pop.admitted.is_none() {
+        pop.admitted = pop.channel.admit();
+    }
+    if pop.admitted.is_none() {
+        let nothing = Taken {
+            pop_time: broker.clock.now_ms(),
+            ..Taken::default()
+        };
+        return pop.answer_nothing(broker, ResponseCode::POLLING_FULL, nothing);
+    }
+    broker.stats.cold_pulls.add(1);
+    pop.ask.fetches = true;
+    let reader = Arc::clone(broker);
+    broker
+        .tasks
+        .spawn_blocking(move || serve(&reader, VecDeque::from([pop])));
 }
 
 /// Runs pops, and those their messages are left for.
@@ -254,7 +278,7 @@ fn run(broker: &Arc<Broker>, mut pop: Box<Pop>) -> i64 {
         let tasks = Arc::clone(&broker);
         tasks.tasks.spawn(async move {
             tokio::task::yield_now().await;
-            serve(&broker, VecDeque::from([pop]));
+            start(&broker, pop);
         });
         return 0;
     }

@@ -459,6 +459,8 @@ fn run(broker: &Arc<Broker>, mut pull: Pull, patience: &Patience) {
     let read = move || {
         let began = Instant::now();
         let found = pull.read(&reader, pull.offset);
+        // Not by the thread that writes to the socket.
+        found.fetch();
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let longest = &reader.stats.longest_read_ms;
         longest.fetch_max(took_ms, Ordering::Relaxed);

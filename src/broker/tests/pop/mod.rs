@@ -225,6 +225,21 @@ async fn what_is_not_acknowledged_comes_again() {
 }
 
 #[tokio::test]
+async fn what_is_far_behind_the_end_is_popped_elsewhere() {
+    let fixture = Fixture::with(|options| options.cold_read_distance = 600).await;
+    let channel = fixture.connect().await;
+    fill(&channel, "T", &["a", "b", "c", "d", "e", "f"]).await;
+    let cold = || fixture.broker.stats.cold_pulls.total();
+    let old = popped(&call(&channel, request(&pop("T", 0))).await);
+    assert_eq!(texts(&old), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(cold(), 1);
+    fill(&channel, "U", &["new"]).await;
+    let new = popped(&call(&channel, request(&pop("U", 0))).await);
+    assert_eq!((texts(&new), cold()), (vec!["new"], 1));
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_suspended_message_counts_no_attempt() {
     let fixture = Fixture::with_clock(Clock::manual(1_800_000_000_000), |_| {}).await;
     let clock = fixture.broker.clock.clone();
