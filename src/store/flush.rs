@@ -61,6 +61,8 @@ impl Shared {
 
     /// Writes the queue entries that wait in memory. While that fails, no messages are taken.
     pub(crate) fn write_queues(&self) -> Result<(), StoreError> {
+        let began_ms = Clock::machine_ms();
+        self.queues_written_ms.store(began_ms, Ordering::Relaxed);
         let due = self.queues.due();
         let mut waiting = due.take_waiting();
         while let Some(queue) = waiting.pop() {
@@ -338,7 +340,6 @@ fn start_flush(shared: Arc<Shared>) -> io::Result<Worker> {
 fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
     let signal = shared.dispatch_signal.clone();
     let mut rested = true;
-    let mut queues_written_ms = 0;
     let mut complained = false;
     Worker::spawn("rmq-dispatch", signal, move || {
         if !rested {
@@ -350,10 +351,11 @@ fn start_dispatch(shared: Arc<Shared>) -> io::Result<Worker> {
         let mut index_waits = false;
         let result = shared.dispatch_lazily().and_then(|waits| {
             index_waits = waits;
-            let now_ms = Clock::machine_ms().max(queues_written_ms);
+            // While much is appended the keeper does so for each checkpoint, which is often enough.
+            let written_ms = shared.queues_written_ms.load(Ordering::Relaxed);
+            let since_ms = Clock::machine_ms().saturating_sub(written_ms);
             let interval = i64::try_from(shared.options.queue_flush_interval.as_millis());
-            if now_ms.saturating_sub(queues_written_ms) >= interval.unwrap_or(i64::MAX) {
-                queues_written_ms = now_ms;
+            if !(0..interval.unwrap_or(i64::MAX)).contains(&since_ms) {
                 shared.write_queues()?;
             }
             Ok(())

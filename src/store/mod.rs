@@ -41,7 +41,7 @@ pub mod view;
 mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -177,6 +177,7 @@ impl Store {
             asleep: Asleep::default(),
             checkpoint_at: AtomicU64::new(report.log_end.saturating_add(CHECKPOINT_BYTES_MAX)),
             cached_from: AtomicU64::new(report.log_end),
+            queues_written_ms: AtomicI64::new(0),
             swept_below: AtomicU64::new(u64::MAX),
             topic_gone: AtomicBool::new(false),
         });

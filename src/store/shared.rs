@@ -1,7 +1,7 @@
 //! What the store and its workers share, and the state that decides whether writes are taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) checkpoint_at: AtomicU64,
     /// What lies before this position of the log was taken out of the page cache, or was there before the store was opened.
     pub(crate) cached_from: AtomicU64,
+    /// When queue entries were written out last, in the machine's time.
+    pub(crate) queues_written_ms: AtomicI64,
     /// The start of the log when files of queues and index were last deleted below it; `u64::MAX` before the first time.
     pub(crate) swept_below: AtomicU64,
     /// A topic was deleted since the checkpoint moved last. Its records must soon lie before the checkpoint: recovery would
