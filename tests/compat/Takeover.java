@@ -3,6 +3,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
@@ -32,12 +33,27 @@ public final class Takeover {
         }
     }
 
+    /** The queues of a topic, which a broker that has just started may not have told the name server of yet. */
+    private static Set<MessageQueue> queues(DefaultMQPullConsumer consumer, String topic) throws Exception {
+        long deadline = System.nanoTime() + 60_000_000_000L;
+        while (true) {
+            try {
+                return consumer.fetchSubscribeMessageQueues(topic);
+            } catch (MQClientException unknown) {
+                if (System.nanoTime() > deadline) {
+                    throw unknown;
+                }
+                Thread.sleep(100);
+            }
+        }
+    }
+
     /** One line a message: queue, offset, length of the body, its first 40 bytes as text. */
     private static void read(String nameServer, String topic) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer("takeover-readers");
         consumer.setNamesrvAddr(nameServer);
         consumer.start();
-        Set<MessageQueue> queues = consumer.fetchSubscribeMessageQueues(topic);
+        Set<MessageQueue> queues = queues(consumer, topic);
         for (MessageQueue queue : queues) {
             long offset = consumer.minOffset(queue);
             long end = consumer.maxOffset(queue);

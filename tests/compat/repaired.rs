@@ -46,6 +46,7 @@ fn apache_reads_everything_in_repaired_stores() {
             .args(["inspect", "fsck", "--repair", "--yes"])
             .args(["--index-slots", &number("maxHashSlotNum")])
             .args(["--index-entries", &number("maxIndexNum")])
+            .args(["--queue-file-size", &number("mappedFileSizeConsumeQueue")])
             .arg(golden.dir())
             .output()
             .unwrap();

@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// With --repair: size of a log file, where the files do not tell it (mappedFileSizeCommitLog)
     #[arg(long, value_name = "SIZE", requires = "repair", value_parser = parse_bytes)]
     log_file_size: Option<u64>,
+    /// With --repair: size of a consume queue file, where the queues are lost (mappedFileSizeConsumeQueue)
+    #[arg(long, value_name = "SIZE", requires = "repair", value_parser = parse_bytes)]
+    queue_file_size: Option<u64>,
     /// With --repair: slots of an index file, where the index is lost (maxHashSlotNum)
     #[arg(long, value_name = "N", requires_all = ["repair", "index_entries"])]
     index_slots: Option<u32>,
@@ -253,6 +256,7 @@ fn sizes(view: &View, args: &Args) -> Result<Sizes, CliError> {
     }
     let mut sizes = Sizes::of(view)?;
     sizes.log_file_bytes = args.log_file_size.or(sizes.log_file_bytes);
+    sizes.queue_file_bytes = args.queue_file_size.or(sizes.queue_file_bytes);
     if let (Some(slots), Some(entries)) = (args.index_slots, args.index_entries) {
         sizes.index.get_or_insert(Geometry { slots, entries });
     }
