@@ -119,9 +119,10 @@ impl Broker {
             // What the timer filed may point to what is cut, where other messages will be.
             timer::discard(&options.store.dir).map_err(BrokerError::Timer)?;
         }
+        let memory_bytes = platform::memory_bytes();
         options.store.cut_at_damage =
             options.replication == ReplicationMode::Majority || member.is_some();
-        options.store.log_cache_bytes = options.log_cache_bytes(platform::memory_bytes());
+        options.store.log_cache_bytes = options.log_cache_bytes(memory_bytes);
         let (store, report) = Store::open(options.store.clone(), clock.clone())?;
         let damaged = !report.damaged.is_empty();
         if damaged && options.store.cut_at_damage {
@@ -132,7 +133,10 @@ impl Broker {
             Replication::open(&options, configured, state, &store, damaged, member.clone());
         let broker = replicated
             .map_err(BrokerError::Replication)
-            .and_then(|replication| Self::assemble(options, clock, store, replication, settings))
+            .and_then(|replication| {
+                let memory_bytes = memory_bytes.unwrap_or(u64::MAX);
+                Self::assemble(options, clock, store, replication, settings, memory_bytes)
+            })
             .map(Arc::new)
             .and_then(|broker| broker.begin(report.clean).map(|()| broker))
             .inspect_err(|_| {
@@ -181,6 +185,7 @@ impl Broker {
         store: Arc<Store>,
         replication: Replication,
         settings: Arc<Settings>,
+        memory_bytes: u64,
     ) -> Result<Self, BrokerError> {
         let store_host = store_host(&options)?;
         let now_ms = clock.now_ms();
@@ -257,7 +262,7 @@ impl Broker {
             unique_ids: UniqIds::new(store_host.ip(), std::process::id(), seed),
             store_host,
             started_ms: now_ms,
-            memory_bytes: platform::memory_bytes().unwrap_or(u64::MAX),
+            memory_bytes,
             options: Snapshot::new(options),
             clock,
             store,

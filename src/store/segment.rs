@@ -197,10 +197,8 @@ impl Segment {
         match &self.map {
             Map::Held(map) => Ok(show(part(map, at, length))),
             Map::Lazy(lazy) => {
-                if let Some(map) = lazy.get(|| platform::open_read(&self.path)) {
-                    return Ok(show(part(&map, at, length)));
-                }
-                self.read_and_show(at, length, show)
+                let map = lazy.get(|| platform::open_read(&self.path));
+                self.view_of(map.as_deref(), at, length, show)
             }
         }
     }
@@ -212,22 +210,26 @@ impl Segment {
         length: usize,
         show: impl FnOnce(&[u8]) -> R,
     ) -> io::Result<R> {
-        let Map::Lazy(lazy) = &self.map else {
-            return self.view(at, length, show);
-        };
-        let map = lazy.map.read().clone();
-        match map {
-            Some(map) => Ok(show(part(&map, at, length))),
-            None => self.read_and_show(at, length, show),
+        match &self.map {
+            Map::Held(map) => Ok(show(part(map, at, length))),
+            Map::Lazy(lazy) => {
+                let map = lazy.map.read().clone();
+                self.view_of(map.as_deref(), at, length, show)
+            }
         }
     }
 
-    fn read_and_show<R>(
+    /// Shows a part of `map`, or what is read without one.
+    fn view_of<R>(
         &self,
+        map: Option<&Mmap>,
         at: usize,
         length: usize,
         show: impl FnOnce(&[u8]) -> R,
     ) -> io::Result<R> {
+        if let Some(map) = map {
+            return Ok(show(part(map, at, length)));
+        }
         let mut buffer = vec![0; length.min(self.size.saturating_sub(at))];
         let read = self.read(at, &mut buffer)?;
         Ok(show(buffer.get(..read).unwrap_or_default()))

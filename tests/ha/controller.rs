@@ -32,7 +32,7 @@ const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
 /// One controller: Apache's.
 struct Apache {
     child: Child,
-    port: Ports,
+    ports: Ports,
 }
 
 impl Apache {
@@ -63,7 +63,7 @@ impl Apache {
             .stdout(out)
             .spawn()
             .unwrap();
-        let apache = Self { child, port: ports };
+        let apache = Self { child, ports };
         wait_for("Apache's controller listens", || {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
@@ -306,7 +306,7 @@ fn await_acknowledged(traffic: &Traffic, more: usize, trio: &[Member], limit: Du
 fn apaches_controller_finds_another_master() {
     let root = tempfile::tempdir().unwrap();
     let controller = Apache::start(root.path());
-    let address = format!("127.0.0.1:{}", controller.port.first());
+    let address = format!("127.0.0.1:{}", controller.ports.first());
     fail_at_random(&address, root.path(), |_| {});
 }
 

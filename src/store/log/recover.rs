@@ -40,6 +40,7 @@ use crate::store::index::format::Geometry;
 use crate::store::index::repair::Trust;
 use crate::store::index::writer::IndexWriter;
 use crate::store::layout::{self, Layout};
+use crate::store::queue::Queue;
 use crate::store::queue::table::QueueTable;
 use crate::store::segment::{Handle, Segment};
 use crate::store::{RecoveryReport, StoreOptions, cut};
@@ -164,12 +165,12 @@ pub(super) fn geometry(options: &StoreOptions) -> Geometry {
 
 /// Where the walk over the log has to begin after a crash.
 fn start_of_walk(setting: &Setting<'_>, log: &Log, queues: &QueueTable, log_min: u64) -> u64 {
-    let mut newest = queues
-        .all()
-        .into_iter()
-        .filter_map(|queue| valid(&queue, log, (log_min, u64::MAX)).newest_in(log_min));
     // One queue with an entry that means something will do: which is the newest, only the walk can tell.
-    if newest.next().is_none() {
+    let means_something = |queue: &Arc<Queue>| {
+        let valid = valid(queue, log, (log_min, u64::MAX));
+        valid.newest_in(log_min).is_some()
+    };
+    if !queues.all().iter().any(means_something) {
         return log_min;
     }
     let trusted = setting.checkpoint.queue_log_offset;

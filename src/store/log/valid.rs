@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Log;
 use crate::message::record::Record;
 use crate::store::dispatch::{LIGHT_QUEUE_PREFIX, batch_place};
+use crate::store::queue::files::Files;
 use crate::store::queue::places::Unit;
-use crate::store::queue::probe::Probe;
 use crate::store::queue::table::QueueTable;
 use crate::store::queue::{BatchEntry, Entry, Kind, Queue};
 
@@ -29,15 +29,6 @@ impl Valid {
         let newest = self.newest.filter(Entry::is_plausible)?;
         let at = u64::try_from(newest.log_offset).ok();
         at.filter(|&at| at >= log_min)
-    }
-
-    fn up_to<U: Unit>(end: u64, probe: &mut Probe<'_, U>, of: impl Fn(U) -> Entry) -> Self {
-        let newest = end.checked_sub(1).and_then(|last| probe.entry(last));
-        Self {
-            end,
-            newest: newest.map(of),
-            is_followed: probe.entry(end).is_some_and(|next| !next.is_unwritten()),
-        }
     }
 }
 
@@ -66,25 +57,25 @@ pub(super) fn valid(queue: &Queue, log: &Log, (log_min, below): (u64, u64)) -> V
         below,
     };
     match queue.kind() {
-        Kind::Simple(places) => {
-            let files = places.files();
-            let mut probe = files.probe();
-            let written = probe.written();
-            let right = |at| simple_is_right(queue, &mut probe, &bounds, at);
-            let end = first_wrong(files.start(), files.capacity(), written, right);
-            Valid::up_to(end, &mut probe, |entry| entry)
-        }
-        Kind::Batch(places) => {
-            let files = places.files();
-            let mut probe = files.probe();
-            let written = probe.written();
-            let right = |at| {
-                let batch = probe.entry(at);
-                batch.is_some_and(|batch| batch_is_right(queue, &batch, &bounds))
-            };
-            let end = first_wrong(files.start(), files.capacity(), written, right);
-            Valid::up_to(end, &mut probe, |batch| batch.entry)
-        }
+        Kind::Simple(places) => valid_in(places.files(), |at, entry| {
+            simple_is_right(queue, entry, &bounds, at)
+        }),
+        Kind::Batch(places) => valid_in(places.files(), |_, batch| {
+            batch_is_right(queue, batch, &bounds)
+        }),
+    }
+}
+
+fn valid_in<U: Unit>(files: &Files<U>, is_right: impl Fn(u64, &U) -> bool) -> Valid {
+    let mut probe = files.probe();
+    let written = probe.written();
+    let right = |at| probe.entry(at).is_some_and(|unit| is_right(at, &unit));
+    let end = first_wrong(files.start(), files.capacity(), written, right);
+    let mut pointer = |at| probe.entry(at).map(|unit| unit.pointer());
+    Valid {
+        end,
+        newest: end.checked_sub(1).and_then(&mut pointer),
+        is_followed: pointer(end).is_some_and(|next| !next.is_unwritten()),
     }
 }
 
@@ -92,31 +83,14 @@ pub(super) fn valid(queue: &Queue, log: &Log, (log_min, below): (u64, u64)) -> V
 fn first_wrong(mut low: u64, mut high: u64, guess: u64, mut right: impl FnMut(u64) -> bool) -> u64 {
     let end = high;
     let mut is_right = |at: u64| (at..end.min(at + 3)).any(&mut right);
-    // In growing steps away from the guess, until it lies between.
-    let mut step = 1;
     let guess = guess.clamp(low, high);
     if guess == low || is_right(guess - 1) {
         low = guess;
-        while low < high {
-            let at = (high - 1).min(low + step - 1);
-            if !is_right(at) {
-                high = at;
-                break;
-            }
-            low = at + 1;
-            step *= 2;
+        if guess < high && !is_right(guess) {
+            return guess;
         }
     } else {
         high = guess - 1;
-        while low < high {
-            let at = low.max(high.saturating_sub(step));
-            if is_right(at) {
-                low = at + 1;
-                break;
-            }
-            high = at;
-            step *= 2;
-        }
     }
     while low < high {
         let middle = low + (high - low) / 2;
@@ -152,15 +126,7 @@ impl LogBounds<'_> {
     }
 }
 
-fn simple_is_right(
-    queue: &Queue,
-    probe: &mut Probe<'_, Entry>,
-    bounds: &LogBounds<'_>,
-    at: u64,
-) -> bool {
-    let Some(entry) = probe.entry(at) else {
-        return false;
-    };
+fn simple_is_right(queue: &Queue, entry: &Entry, bounds: &LogBounds<'_>, at: u64) -> bool {
     if entry.is_filler() {
         return true;
     }

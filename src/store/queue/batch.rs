@@ -75,8 +75,8 @@ impl Unit for BatchEntry {
         bytes.first_chunk().map(Self::decode)
     }
 
-    fn is_unwritten(&self) -> bool {
-        self.entry.is_unwritten()
+    fn pointer(&self) -> Entry {
+        self.entry
     }
 
     fn encode_into(&self, out: &mut Vec<u8>) {

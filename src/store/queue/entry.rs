@@ -84,8 +84,8 @@ impl Unit for Entry {
         bytes.first_chunk().map(Self::decode)
     }
 
-    fn is_unwritten(&self) -> bool {
-        self.is_unwritten()
+    fn pointer(&self) -> Entry {
+        *self
     }
 
     fn encode_into(&self, out: &mut Vec<u8>) {

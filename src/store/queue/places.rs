@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::Entry;
 use super::files::Files;
 
 /// One kind of entry.
@@ -21,8 +22,8 @@ pub(crate) trait Unit: Copy {
     /// The entry that `bytes` begin with; `None` if they are too few.
     fn decode_first(bytes: &[u8]) -> Option<Self>;
 
-    /// Whether its bytes were never written.
-    fn is_unwritten(&self) -> bool;
+    /// Which record it points to.
+    fn pointer(&self) -> Entry;
 
     /// Appends the entry's bytes.
     fn encode_into(&self, out: &mut Vec<u8>);

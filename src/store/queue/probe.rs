@@ -61,7 +61,10 @@ impl<'a, U: Unit> Probe<'a, U> {
             // File systems give out whole blocks, so the last one is full of zeros behind the last entry.
             let last = (end.saturating_sub(2 * TOGETHER).max(start)..end)
                 .rev()
-                .find(|&at| self.entry(at).is_some_and(|entry| !entry.is_unwritten()));
+                .find(|&at| {
+                    self.entry(at)
+                        .is_some_and(|unit| !unit.pointer().is_unwritten())
+                });
             return last.map_or(end, |last| last + 1);
         }
         self.files.start()

@@ -1,5 +1,6 @@
 //! One try of a pop: looking into the queues, remembering what is found, putting the answer together.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -123,14 +124,7 @@ impl Ask {
             let next = queue.entry(next.unwrap_or(queue.min_offset()).get());
             next.is_some_and(|next| u64::try_from(next.log_offset).is_ok_and(|at| at < before))
         };
-        if before == 0 {
-            return false;
-        }
-        if self.queue_id >= 0 {
-            return is_far_back(self.queue_id);
-        }
-        let config = broker.topic(self.readable.topic.as_str());
-        (0..config.map_or(0, |config| config.read_queue_nums)).any(is_far_back)
+        before > 0 && queues_of(broker, &self.readable.topic, self.queue_id).any(is_far_back)
     }
 
     fn take_from_topic(
@@ -436,6 +430,16 @@ fn with_topic(record: &Record<'_>, topic: &str, ck: String) -> Option<Bytes> {
     Some(Bytes::from(bytes))
 }
 
+/// The queue that is asked for; with -1 all of the topic.
+fn queues_of(broker: &Broker, topic: &TopicName, queue_id: i32) -> RangeInclusive<i32> {
+    if queue_id >= 0 {
+        return queue_id..=queue_id;
+    }
+    let config = broker.topic(topic.as_str());
+    let count = config.map_or(0, |config| config.read_queue_nums);
+    0..=count.saturating_sub(1)
+}
+
 /// Whether a group could get anything: of a queue, of all with -1, or of its retry topics.
 pub(super) fn has_messages(
     broker: &Broker,
@@ -465,14 +469,7 @@ pub(super) fn has_messages(
             at < max
         })
     };
-    let own = if queue_id >= 0 {
-        has(topic, queue_id)
-    } else {
-        let queues = broker
-            .topic(topic.as_str())
-            .map_or(0, |config| config.read_queue_nums);
-        (0..queues).any(|queue_id| has(topic, queue_id))
-    };
+    let own = queues_of(broker, topic, queue_id).any(|queue_id| has(topic, queue_id));
     // Order is kept within the queues themselves; retries in order come from there as well.
     own || (order.is_none()
         && super::retry_topics(broker, readable)

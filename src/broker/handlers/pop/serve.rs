@@ -61,6 +61,14 @@ impl Pop {
         }
     }
 
+    /// Takes one of the connection's places for requests that are answered later, unless it has one. `false`: there is none.
+    fn admit(&mut self) -> bool {
+        if self.admitted.is_none() {
+            self.admitted = self.channel.admit();
+        }
+        self.admitted.is_some()
+    }
+
     fn send(&self, code: ResponseCode, remark: &str, taken: Taken) {
         let lists = &taken.lists;
         let header = PopMessageResponseHeader {
@@ -216,10 +224,7 @@ fn start(broker: &Arc<Broker>, mut pop: Box<Pop>) {
     if !pop.ask.goes_far_back(broker) {
         return serve(broker, VecDeque::from([pop]));
     }
-    if pop.admitted.is_none() {
-        pop.admitted = pop.channel.admit();
-    }
-    if pop.admitted.is_none() {
+    if !pop.admit() {
         let nothing = Taken {
             pop_time: broker.clock.now_ms(),
             ..Taken::default()
@@ -321,10 +326,7 @@ fn park_only(broker: &Broker, mut pop: Box<Pop>) -> Result<(), (Box<Pop>, Respon
     if !pop.waits || pop.deadline_ms.saturating_sub(Clock::machine_ms()) < NO_WAIT_MS {
         return Err((pop, ResponseCode::POLLING_TIMEOUT));
     }
-    if pop.admitted.is_none() {
-        pop.admitted = pop.channel.admit();
-    }
-    if pop.admitted.is_none() {
+    if !pop.admit() {
         return Err((pop, ResponseCode::POLLING_FULL));
     }
     let limits = limits(&broker.options.load());
